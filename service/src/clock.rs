@@ -1,0 +1,33 @@
+//! The only place that reads the time.
+//!
+//! Wall time decides validity and freshness and is stored; monotonic time decides deadlines. Everything else in the
+//! service gets its `now` as an argument, so that tests can put it where they want.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+/// Tells the wall-clock time.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now, UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock as the service passes it around.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The monotonic time now: for deadlines and durations only, never stored.
+pub fn monotonic() -> Instant {
+    Instant::now()
+}
