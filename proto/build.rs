@@ -3,7 +3,8 @@
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
+    "sealkeep/v1/environment.proto",
     "sealkeep/v1/signing.proto",
     "sealkeep/v1/tls.proto",
     "sealkeep/v1/credential.proto",
