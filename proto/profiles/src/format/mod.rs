@@ -1,0 +1,11 @@
+//! How bytes are laid out: one file a format.
+//!
+//! Comes in: a parsed message, a profile's parameters, the certificate, the time. Goes out: a
+//! [`Prepared`](crate::prepared::Prepared). Never reads data from anywhere, never signs. The first bytes tell the formats
+//! apart: a header name for `cavage`, `eyJ` for `jws`, 64 spaces or a ClientHello for `certificate_verify`.
+
+pub mod cavage;
+pub mod certificate_verify;
+pub mod jws;
+mod certificate_header;
+mod key_id;

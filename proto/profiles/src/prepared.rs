@@ -1,0 +1,244 @@
+//! The bytes exactly to be signed, and what becomes of them once signed.
+//!
+//! Comes in: the thinking of a format, done. Goes out: bytes and digest for the token, then, from the raw signature, what
+//! the caller sends. A signature is verified under the certificate's public key before anything is laid out, so a faulty
+//! token or a wrong key cannot reach a bank. Never signs; `Prepared` has no public maker and is consumed by value.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use crate::algorithm::{BadSignature, PublicKey, SignatureScheme, ecdsa_raw_to_der};
+use crate::format::certificate_verify::looks_like_certificate_verify;
+use crate::refusal::Refusal;
+
+/// What will be signed: made by a profile or a TLS format, used once.
+pub struct Prepared {
+    scheme: SignatureScheme,
+    to_be_signed: Vec<u8>,
+    digest: Vec<u8>,
+    signed_fields: Vec<String>,
+    key: PublicKey,
+    layout: Layout,
+}
+
+/// How a raw signature becomes what is sent.
+pub(crate) enum Layout {
+    /// `carrier: prefix base64(signature) suffix`, after the headers in `before`.
+    Headers {
+        before: Vec<(String, String)>,
+        carrier: String,
+        prefix: String,
+        suffix: String,
+        der: bool,
+    },
+    /// `protected . payload . base64url(signature)`; in the header `carrier` when there is one.
+    Jws {
+        protected: String,
+        payload: String,
+        carrier: Option<String>,
+    },
+    /// The signature as TLS carries it: DER for ECDSA.
+    TlsSignature,
+}
+
+impl Prepared {
+    /// For the formats of seal keys: refuses bytes that a TLS peer or a JWS verifier could take for its own.
+    pub(crate) fn seal(
+        scheme: SignatureScheme,
+        to_be_signed: Vec<u8>,
+        signed_fields: Vec<String>,
+        key: PublicKey,
+        layout: Layout,
+    ) -> Result<Self, Refusal> {
+        if looks_like_certificate_verify(&to_be_signed) {
+            return Err(Refusal::FormatConfusion {
+                what: "a TLS CertificateVerify",
+            });
+        }
+        // A JWS signing input begins with base64url of `{"`.
+        if to_be_signed.starts_with(b"eyJ") != matches!(layout, Layout::Jws { .. }) {
+            return Err(Refusal::FormatConfusion {
+                what: "a JWS signing input",
+            });
+        }
+        Ok(Self::new(scheme, to_be_signed, signed_fields, key, layout))
+    }
+
+    /// For `format::certificate_verify`, the only format of transport keys.
+    pub(crate) fn tls(
+        scheme: SignatureScheme,
+        to_be_signed: Vec<u8>,
+        signed_fields: Vec<String>,
+        key: PublicKey,
+    ) -> Self {
+        Self::new(
+            scheme,
+            to_be_signed,
+            signed_fields,
+            key,
+            Layout::TlsSignature,
+        )
+    }
+
+    fn new(
+        scheme: SignatureScheme,
+        to_be_signed: Vec<u8>,
+        signed_fields: Vec<String>,
+        key: PublicKey,
+        layout: Layout,
+    ) -> Self {
+        let digest = scheme.hash().digest(&to_be_signed);
+        Self {
+            scheme,
+            to_be_signed,
+            digest,
+            signed_fields,
+            key,
+            layout,
+        }
+    }
+
+    /// How the token has to sign.
+    #[must_use]
+    pub fn scheme(&self) -> SignatureScheme {
+        self.scheme
+    }
+
+    /// The bytes to be signed.
+    #[must_use]
+    pub fn to_be_signed(&self) -> &[u8] {
+        &self.to_be_signed
+    }
+
+    /// The scheme's hash of [`Self::to_be_signed`]: what goes to the token.
+    #[must_use]
+    pub fn digest(&self) -> &[u8] {
+        &self.digest
+    }
+
+    /// What is covered, by name, in order: header names, `(request-target)`, `body`, `tls13.certificate_verify`.
+    #[must_use]
+    pub fn signed_fields(&self) -> &[String] {
+        &self.signed_fields
+    }
+
+    /// The public key the signature has to verify under: the certificate's.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Checks the raw signature (RSA as is, ECDSA `r || s`), then lays it out.
+    ///
+    /// # Errors
+    /// [`AssembleError::Unverified`]: it does not verify under the certificate's public key, so nothing is released.
+    pub fn assemble(self, raw: &[u8]) -> Result<Signed, AssembleError> {
+        self.key.verify(self.scheme, &self.to_be_signed, raw)?;
+        let der = |raw: &[u8]| match self.scheme.is_ecdsa() {
+            true => ecdsa_raw_to_der(raw),
+            false => Ok(raw.to_vec()),
+        };
+        let mut signed = Signed {
+            scheme: self.scheme,
+            headers: Vec::new(),
+            jws: None,
+            signature: Vec::new(),
+        };
+        match self.layout {
+            Layout::Headers {
+                before,
+                carrier,
+                prefix,
+                suffix,
+                der: as_der,
+            } => {
+                signed.signature = if as_der { der(raw)? } else { raw.to_vec() };
+                let value = format!("{prefix}{}{suffix}", STANDARD.encode(&signed.signature));
+                signed.headers = before;
+                signed.headers.push((carrier, value));
+            }
+            Layout::Jws {
+                protected,
+                payload,
+                carrier,
+            } => {
+                let jws = format!("{protected}.{payload}.{}", URL_SAFE_NO_PAD.encode(raw));
+                signed.signature = raw.to_vec();
+                signed
+                    .headers
+                    .extend(carrier.map(|name| (name, jws.clone())));
+                signed.jws = Some(jws);
+            }
+            Layout::TlsSignature => signed.signature = der(raw)?,
+        }
+        Ok(signed)
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("scheme", &self.scheme)
+            .field("to_be_signed_len", &self.to_be_signed.len())
+            .field("signed_fields", &self.signed_fields)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a raw signature is not released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AssembleError {
+    /// It does not verify under the public key of the certificate the bank will see.
+    #[error("the token's signature does not verify under the certificate's public key")]
+    Unverified(#[from] BadSignature),
+}
+
+/// A signature that verifies, laid out for its carrier.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Signed {
+    scheme: SignatureScheme,
+    headers: Vec<(String, String)>,
+    jws: Option<String>,
+    signature: Vec<u8>,
+}
+
+impl Signed {
+    /// The headers to set, replacing headers of the same name. Empty for TLS and for a JWS without a carrier header.
+    #[must_use]
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// The JWS, compact or detached, when the format is one.
+    #[must_use]
+    pub fn jws(&self) -> Option<&str> {
+        self.jws.as_deref()
+    }
+
+    /// The signature in the form its format carries: DER for ECDSA in TLS, `r || s` in a JWS.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// How it was signed.
+    #[must_use]
+    pub fn scheme(&self) -> SignatureScheme {
+        self.scheme
+    }
+}
+
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Signed")
+            .field("scheme", &self.scheme)
+            .field("headers", &names)
+            .field("jws_len", &self.jws.as_ref().map(String::len))
+            .field("signature_len", &self.signature.len())
+            .finish()
+    }
+}
