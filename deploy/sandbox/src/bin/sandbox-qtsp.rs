@@ -1,0 +1,202 @@
+//! `sandbox-qtsp`: the pretend QTSP on the command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use sealkeep_sandbox::clock::Clock;
+use sealkeep_sandbox::files;
+use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
+use sealkeep_sandbox::qtsp::{Kind, Oddities, Order, PspRole, Qtsp, SealUsage, SigningRequest};
+
+/// A pretend qualified trust service provider: PSD2 certificates for demonstrations and tests only.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Founds the QTSP: root.pem, root.key, issuing.pem and issuing.key in a folder.
+    Init {
+        /// The folder; created when it is not there.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Kind of the CA keys.
+        #[arg(long, value_enum, default_value = "ec-p256")]
+        key: KeyKind,
+    },
+    /// Issues for a signing request; writes the certificate and the issuing CA's as PEM.
+    Issue(Box<Issue>),
+    /// Makes the keys and certificates of the pretend bank: tls.pem, tls.key, seal.pem and seal.key in a folder.
+    IssueBank {
+        /// The folder of the QTSP.
+        #[arg(long)]
+        dir: PathBuf,
+        /// DNS name of the bank; several are fine.
+        #[arg(long, default_value = "localhost")]
+        dns: Vec<String>,
+        /// IP address of the bank; several are fine.
+        #[arg(long)]
+        ip: Vec<IpAddr>,
+        /// Kind of the seal key; the Berlin Group profile wants RSA.
+        #[arg(long, value_enum, default_value = "rsa-2048")]
+        seal_key: KeyKind,
+        /// The folder to write into; created when it is not there.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Issue {
+    /// The folder of the QTSP.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The signing request, PEM.
+    #[arg(long)]
+    csr: PathBuf,
+    /// What to issue.
+    #[arg(long, value_enum)]
+    kind: Kind,
+    /// Roles, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    roles: Vec<PspRole>,
+    /// Where to write the certificate and the issuing CA's.
+    #[arg(long)]
+    out: PathBuf,
+    /// organizationIdentifier, for example PSDDE-BAFIN-123456; else the request's.
+    #[arg(long)]
+    org_id: Option<String>,
+    /// Legal name; else the request's.
+    #[arg(long)]
+    organization: Option<String>,
+    /// Country; else the request's.
+    #[arg(long)]
+    country: Option<String>,
+    /// Common name; else the first DNS name (QWAC) or the request's (QSealC).
+    #[arg(long)]
+    common_name: Option<String>,
+    /// DNS name of a QWAC; else the request's.
+    #[arg(long)]
+    dns: Vec<String>,
+    /// Name of the authority.
+    #[arg(long)]
+    nca_name: Option<String>,
+    /// Identifier of the authority; else the one within the organizationIdentifier.
+    #[arg(long)]
+    nca_id: Option<String>,
+    /// Days of validity: 199 for a QWAC and 730 for a QSealC when not given.
+    #[arg(long)]
+    days: Option<u32>,
+    /// keyUsage of a QSealC.
+    #[arg(long, value_enum, default_value = "commitment")]
+    seal_usage: SealUsage,
+    #[command(flatten)]
+    oddities: OddityFlags,
+}
+
+/// Mistakes to be made on purpose.
+#[derive(Args)]
+struct OddityFlags {
+    /// Ended yesterday.
+    #[arg(long)]
+    expired: bool,
+    /// Begins tomorrow.
+    #[arg(long)]
+    not_yet_valid: bool,
+    /// Certifies another key than the request's.
+    #[arg(long)]
+    wrong_key: bool,
+    /// A 2-QWAC, useless for mutual TLS.
+    #[arg(long)]
+    tls_binding: bool,
+    /// A QWAC without clientAuth.
+    #[arg(long)]
+    no_client_auth: bool,
+    /// Without the PSD2 statement.
+    #[arg(long)]
+    no_psd2: bool,
+    /// Leaves out this role although it was ordered.
+    #[arg(long)]
+    missing_role: Vec<PspRole>,
+}
+
+fn main() -> ExitCode {
+    sealkeep_sandbox::exit(run(Arguments::parse().verb))
+}
+
+fn run(verb: Verb) -> anyhow::Result<()> {
+    let now = Clock::system().now();
+    match verb {
+        Verb::Init { dir, key } => Ok(Qtsp::create(key, now)?.save(&dir)?),
+        Verb::Issue(issue) => {
+            let request = SigningRequest::from_pem(files::read(&issue.csr)?.as_bytes())
+                .with_context(|| issue.csr.display().to_string())?;
+            let chain = Qtsp::load(&issue.dir)?.issue(&issue.order(), &request, now)?;
+            Ok(files::write_public(&issue.out, &chain.to_pem())?)
+        }
+        Verb::IssueBank {
+            dir,
+            dns,
+            ip,
+            seal_key,
+            out,
+        } => {
+            let qtsp = Qtsp::load(&dir)?;
+            files::create_folder(&out)?;
+            let mut tls = bank_order(Kind::Qwac);
+            (tls.dns_names, tls.addresses) = (dns, ip);
+            let orders = [
+                ("tls", KeyKind::EcP256, tls),
+                ("seal", seal_key, bank_order(Kind::Qsealc)),
+            ];
+            for (name, kind, order) in orders {
+                let key = SoftwareKey::generate(kind)?;
+                let chain = qtsp.issue_for(&order, &key, now)?;
+                key.save(&out.join(format!("{name}.key")))?;
+                files::write_public(&out.join(format!("{name}.pem")), &chain.to_pem())?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn bank_order(kind: Kind) -> Order {
+    let mut order = Order::new(kind, &[PspRole::AccountServicing]);
+    order.country = Some("DE".to_owned());
+    order.organization = Some("Sealkeep Sandbox Bank".to_owned());
+    order.organization_identifier = Some("PSDDE-BAFIN-999999".to_owned());
+    order
+}
+
+impl Issue {
+    fn order(&self) -> Order {
+        let flags = &self.oddities;
+        Order {
+            country: self.country.clone(),
+            organization: self.organization.clone(),
+            organization_identifier: self.org_id.clone(),
+            common_name: self.common_name.clone(),
+            dns_names: self.dns.clone(),
+            nca_name: self.nca_name.clone(),
+            nca_id: self.nca_id.clone(),
+            days: self.days.unwrap_or(self.kind.days_default()),
+            seal_usage: self.seal_usage,
+            oddities: Oddities {
+                expired: flags.expired,
+                not_yet_valid: flags.not_yet_valid,
+                wrong_key: flags.wrong_key,
+                tls_binding: flags.tls_binding,
+                no_client_auth: flags.no_client_auth,
+                no_psd2: flags.no_psd2,
+                missing_roles: flags.missing_role.clone(),
+            },
+            ..Order::new(self.kind, &self.roles)
+        }
+    }
+}
