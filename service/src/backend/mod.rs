@@ -1,1 +1,99 @@
-//! What holds keys.
+//! What holds keys: the seam between the service and the tokens.
+//!
+//! In: a key by its [`KeyRef`] and a digest the service computed itself. Out: raw signatures, public keys and evidence
+//! of how a key is protected. It never sees a request, a bank or a caller, never hashes a message, never hands out
+//! private key material, and never decides whether a signature is allowed: that was decided before it is asked.
+//!
+//! [`KeyBackend`] is a trait because strangers plug in here: a PKCS#11 module in process today ([`pkcs11`]), the same
+//! module behind a worker process, several tokens that act as one. All of them pass the suite of `pkcs11-tests`.
+
+mod error;
+mod key;
+pub mod pkcs11;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use sealkeep_profiles::algorithm::SignatureScheme;
+
+pub use error::BackendError;
+pub use key::{
+    Adopted, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, RSA_BITS_MAX, RSA_BITS_MIN,
+    TokenInfo,
+};
+
+/// What the methods of [`KeyBackend`] return: an answer that is being worked on elsewhere.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
+
+/// Something that holds private keys and uses them on request.
+///
+/// Work starts at the call, not at the first poll. Every future ends at its deadline at the latest, with
+/// [`BackendError::Deadline`]; dropping a future withdraws work that has not reached the token yet.
+pub trait KeyBackend: Send + Sync + 'static {
+    /// Makes a key pair inside the token under `id` and proves how it is protected.
+    ///
+    /// The caller chooses (and persists) `id` first, so that a crash between here and its own commit leaves a key it
+    /// can find again. `label` is for people only. Runs beside the signatures, not among them: an RSA-4096 key may
+    /// take several seconds. If nobody waits for the answer any more when the key is ready, the key is destroyed.
+    ///
+    /// # Errors
+    /// [`BackendError::KeyExists`] if the token has an object under `id`; [`BackendError::SpecUnsupported`];
+    /// [`BackendError::KeyUnprotected`] if the token made a key that can be read (it is destroyed again).
+    fn generate(
+        &self,
+        id: KeyId,
+        label: &str,
+        spec: KeySpec,
+        deadline: Instant,
+    ) -> BoxFuture<Result<GeneratedKey, BackendError>>;
+
+    /// Signs `digest`, which must be as long as the hash of `scheme`.
+    ///
+    /// The answer is raw: RSA as the token gave it, ECDSA as `r || s` of fixed width. It has not been verified.
+    ///
+    /// # Errors
+    /// [`BackendError::Busy`] at once when the queue is full; [`BackendError::KeyUnknown`] unless the key was
+    /// generated or adopted by this backend; [`BackendError::DigestLength`], [`BackendError::SchemeUnfit`] before the
+    /// token is asked.
+    fn sign(
+        &self,
+        key: &KeyRef,
+        scheme: SignatureScheme,
+        digest: &[u8],
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<u8>, BackendError>>;
+
+    /// Finds the given keys in the token and makes them ready to sign; call it at start with every key that is known.
+    ///
+    /// A key is ready when exactly one private key has its id, the public key has the pinned hash, the token says it
+    /// is sensitive and not extractable, and a test signature verifies. The report has one entry for each key asked
+    /// for, in the same order; a key with an error there does not sign.
+    ///
+    /// # Errors
+    /// Only when the token could not be asked at all.
+    fn adopt(
+        &self,
+        keys: &[KeyRef],
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<Adopted>, BackendError>>;
+
+    /// Reads the public key from the token (SubjectPublicKeyInfo, DER) and compares it with the pin.
+    ///
+    /// # Errors
+    /// [`BackendError::KeyUnknown`], [`BackendError::KeyAmbiguous`], [`BackendError::KeyMismatch`].
+    fn public_key(
+        &self,
+        key: &KeyRef,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<u8>, BackendError>>;
+
+    /// Destroys the key pair for ever, after checking that it is the pinned one.
+    ///
+    /// # Errors
+    /// As [`KeyBackend::public_key`]; the key is still there then.
+    fn destroy(&self, key: &KeyRef, deadline: Instant) -> BoxFuture<Result<(), BackendError>>;
+
+    /// What is known about the token without asking it.
+    fn info(&self) -> TokenInfo;
+}

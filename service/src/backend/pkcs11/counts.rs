@@ -1,0 +1,65 @@
+//! Counts what the backend does, for metrics and for the proof that the hot path does nothing else.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter that only grows.
+#[derive(Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) signatures: Counter,
+    pub(super) faults: Counter,
+    pub(super) retries: Counter,
+    pub(super) sessions_opened: Counter,
+    pub(super) key_searches: Counter,
+    pub(super) refused_busy: Counter,
+    pub(super) dropped_late: Counter,
+    pub(super) dropped_unwanted: Counter,
+}
+
+/// What a backend has done since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Signatures that the token made for callers.
+    pub signatures: u64,
+    /// PKCS#11 calls that failed.
+    pub faults: u64,
+    /// Signatures that were tried a second time.
+    pub retries: u64,
+    /// Sessions opened, those of the start included.
+    pub sessions_opened: u64,
+    /// Searches for keys. Signing makes none.
+    pub key_searches: u64,
+    /// Requests refused because the queue was full.
+    pub refused_busy: u64,
+    /// Requests whose deadline passed in the queue; the token was not asked.
+    pub dropped_late: u64,
+    /// Requests nobody waited for any more; the token was not asked.
+    pub dropped_unwanted: u64,
+}
+
+impl Counters {
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            signatures: self.signatures.value(),
+            faults: self.faults.value(),
+            retries: self.retries.value(),
+            sessions_opened: self.sessions_opened.value(),
+            key_searches: self.key_searches.value(),
+            refused_busy: self.refused_busy.value(),
+            dropped_late: self.dropped_late.value(),
+            dropped_unwanted: self.dropped_unwanted.value(),
+        }
+    }
+}

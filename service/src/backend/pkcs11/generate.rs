@@ -1,0 +1,157 @@
+//! Makes key pairs that cannot leave the token.
+//!
+//! In: an id, a label and a spec. Out: a key pair with evidence read back from the token. A key that turns out to be
+//! readable, of the wrong type or unable to sign is destroyed before anybody learns of it.
+
+use cryptoki::error::RvError;
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::Attribute;
+use cryptoki::session::Session;
+
+use super::key_table::KnownKey;
+use super::mechanism;
+use super::objects::{self, Inventory, Pair, Verdict};
+use super::recovery::Fault;
+use super::spki::{P256_OID_DER, P384_OID_DER};
+use crate::backend::{BackendError, KeyEvidence, KeyId, KeySpec};
+
+/// 65537, big-endian.
+const RSA_EXPONENT: &[u8] = &[1, 0, 1];
+
+/// A pair as it was made.
+pub(super) struct Made {
+    pub(super) key: KnownKey,
+    pub(super) evidence: KeyEvidence,
+}
+
+/// Makes a pair under an id that nothing else has.
+pub(super) fn generate(
+    session: &Session,
+    id: KeyId,
+    label: &str,
+    spec: KeySpec,
+) -> Result<Verdict<Made>, Fault> {
+    if !Inventory::of_key(session, id)?.is_free(id) {
+        return Ok(Err(BackendError::KeyExists(id)));
+    }
+    let pair = make(session, id, label, spec)?;
+    let judged = judge(session, id, spec, pair);
+    if !matches!(judged, Ok(Ok(_))) {
+        destroy(session, pair);
+    }
+    judged
+}
+
+/// Removes a pair that must not stay. Best effort: whoever chose the id can find what is left.
+pub(super) fn destroy(session: &Session, pair: Pair) {
+    for object in [Some(pair.private), pair.public].into_iter().flatten() {
+        if let Err(error) = session.destroy_object(object) {
+            tracing::error!(fault = %Fault::from(error), "a key object that must not stay could not be destroyed");
+        }
+    }
+}
+
+fn judge(session: &Session, id: KeyId, spec: KeySpec, pair: Pair) -> Result<Verdict<Made>, Fault> {
+    let public = match objects::public_key(session, pair)? {
+        Ok(public) => public,
+        Err(error) => return Ok(Err(error)),
+    };
+    if public.key_type() != spec.key_type() {
+        let problem = format!("a key of type {} for {spec}", public.key_type());
+        return Ok(Err(BackendError::Malformed(problem)));
+    }
+    let evidence = objects::evidence(session, pair.private)?;
+    if !evidence.is_protected() {
+        return Ok(Err(BackendError::KeyUnprotected(id)));
+    }
+    let key = KnownKey {
+        id,
+        public,
+        handle: pair.private,
+    };
+    Ok(objects::self_test(session, &key)?.map(|()| Made { key, evidence }))
+}
+
+/// Asks for everything first; tokens that do not know the finer attributes get the necessary ones.
+fn make(session: &Session, id: KeyId, label: &str, spec: KeySpec) -> Result<Pair, Fault> {
+    let mechanism = match spec {
+        KeySpec::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
+        KeySpec::EcP256 | KeySpec::EcP384 => Mechanism::EccKeyPairGen,
+    };
+    let public = public_template(id, label, spec);
+    let mut private = private_template(id, label);
+    let necessary = private.len();
+    private.extend(finer_attributes(spec));
+    let made = session.generate_key_pair(&mechanism, &public, &private).or_else(|error| {
+        let fault = Fault::from(error);
+        if !is_about_the_template(&fault) {
+            return Err(fault);
+        }
+        tracing::warn!(%fault, "the token does not know the finer protection attributes; generating without");
+        private.truncate(necessary);
+        Ok(session.generate_key_pair(&mechanism, &public, &private)?)
+    });
+    made.map(|(public, private)| Pair {
+        private,
+        public: Some(public),
+    })
+}
+
+fn public_template(id: KeyId, label: &str, spec: KeySpec) -> Vec<Attribute> {
+    let mut template = vec![
+        Attribute::Token(true),
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::Encrypt(false),
+        Attribute::Wrap(false),
+        Attribute::Label(label.as_bytes().to_vec()),
+        Attribute::Id(id.as_bytes().to_vec()),
+    ];
+    match spec {
+        KeySpec::Rsa { bits } => template.extend([
+            Attribute::ModulusBits(u64::from(bits).into()),
+            Attribute::PublicExponent(RSA_EXPONENT.to_vec()),
+        ]),
+        KeySpec::EcP256 => template.push(Attribute::EcParams(P256_OID_DER.to_vec())),
+        KeySpec::EcP384 => template.push(Attribute::EcParams(P384_OID_DER.to_vec())),
+    }
+    template
+}
+
+/// A key that signs and does nothing else: one that decrypts or unwraps is an oracle for other keys.
+fn private_template(id: KeyId, label: &str) -> Vec<Attribute> {
+    vec![
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Sign(true),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
+        Attribute::Derive(false),
+        Attribute::Label(label.as_bytes().to_vec()),
+        Attribute::Id(id.as_bytes().to_vec()),
+    ]
+}
+
+/// Optional in PKCS#11 v2.40 (sections 4.4 and 4.8): not every token has them.
+fn finer_attributes(spec: KeySpec) -> [Attribute; 4] {
+    [
+        Attribute::SignRecover(false),
+        Attribute::Modifiable(false),
+        Attribute::Copyable(false),
+        Attribute::AllowedMechanisms(mechanism::allowed(spec)),
+    ]
+}
+
+fn is_about_the_template(fault: &Fault) -> bool {
+    matches!(
+        fault.rv(),
+        Some(
+            RvError::AttributeTypeInvalid
+                | RvError::AttributeValueInvalid
+                | RvError::AttributeReadOnly
+                | RvError::TemplateInconsistent
+        )
+    )
+}

@@ -1,0 +1,213 @@
+//! The keeper: a thread beside the signers for everything that is slow and rare.
+//!
+//! In: tasks to adopt, generate, read or destroy keys. Out: their answers, and a table of keys that can sign. It has a
+//! session of its own, so that a key generation of seconds holds up no signature.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use cryptoki::session::Session;
+use tokio::sync::oneshot;
+
+use super::generate;
+use super::key_table::KnownKey;
+use super::link::Link;
+use super::objects::{self, Inventory, Verdict};
+use super::recovery::{Action, Fault};
+use crate::backend::{
+    Adopted, BackendError, BoxFuture, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec,
+};
+use crate::clock::monotonic;
+
+/// Tasks that may wait for the keeper; more are refused as busy.
+pub(super) const TASKS_WAITING_MAX: usize = 32;
+
+/// One task: it answers its caller by itself.
+pub(super) type Task = Box<dyn FnOnce(&mut Keeper) + Send>;
+
+/// What the thread owns.
+pub(super) struct Keeper {
+    link: Arc<Link>,
+    /// Opened at the first need, and again after an error.
+    session: Option<Session>,
+}
+
+/// Sends a piece of work to the keeper. `unwanted` gets an answer that nobody waited for.
+pub(super) fn ask<T: Send + 'static>(
+    tasks: &Sender<Task>,
+    deadline: Instant,
+    work: impl FnOnce(&mut Keeper) -> Result<T, BackendError> + Send + 'static,
+    unwanted: impl FnOnce(&mut Keeper, T) + Send + 'static,
+) -> BoxFuture<Result<T, BackendError>> {
+    let (reply, answer) = oneshot::channel();
+    let task: Task = Box::new(move |keeper| {
+        if reply.is_closed() {
+            keeper.link.counters.dropped_unwanted.add_one();
+        } else if monotonic() >= deadline {
+            keeper.link.counters.dropped_late.add_one();
+            let _ = reply.send(Err(BackendError::Deadline));
+        } else if let Err(Ok(value)) = reply.send(work(keeper)) {
+            unwanted(keeper, value);
+        }
+    });
+    match tasks.try_send(task) {
+        Ok(()) => super::answer_by(deadline, answer),
+        Err(TrySendError::Full(_)) => super::answer_now(Err(BackendError::Busy)),
+        Err(TrySendError::Disconnected(_)) => super::answer_now(Err(super::stopped())),
+    }
+}
+
+impl Keeper {
+    pub(super) fn new(link: Arc<Link>) -> Self {
+        Self {
+            link,
+            session: None,
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self, tasks: &Receiver<Task>) {
+        for task in tasks {
+            task(&mut self);
+        }
+    }
+
+    /// See [`KeyBackend::generate`](crate::backend::KeyBackend::generate).
+    pub(super) fn generate(
+        &mut self,
+        id: KeyId,
+        label: &str,
+        spec: KeySpec,
+    ) -> Result<GeneratedKey, BackendError> {
+        spec.check()?;
+        let made = self.with_session(|session| generate::generate(session, id, label, spec))??;
+        let generated = GeneratedKey {
+            key: made.key.key_ref(),
+            spki_der: made.key.public.spki_der().to_vec(),
+            evidence: made.evidence,
+        };
+        self.link.keys.change(&[Arc::new(made.key)], &[]);
+        tracing::info!(key = %id, %spec, "generated a key");
+        Ok(generated)
+    }
+
+    /// See [`KeyBackend::adopt`](crate::backend::KeyBackend::adopt).
+    pub(super) fn adopt(
+        &mut self,
+        keys: &[KeyRef],
+        deadline: Instant,
+    ) -> Result<Vec<Adopted>, BackendError> {
+        self.link.counters.key_searches.add_one();
+        let inventory = self.with_session(|session| {
+            objects::logged_in(session)?;
+            Inventory::of_token(session)
+        })?;
+        let (mut report, mut ready, mut refused) = (Vec::with_capacity(keys.len()), vec![], vec![]);
+        for key in keys {
+            if monotonic() >= deadline {
+                return Err(BackendError::Deadline);
+            }
+            let outcome = match self.adopt_one(&inventory, key) {
+                Ok((known, evidence)) => {
+                    ready.push(Arc::new(known));
+                    Ok(evidence)
+                }
+                Err(error) => {
+                    tracing::error!(key = %key.id, %error, "a key is not ready");
+                    refused.push(key.id);
+                    Err(error)
+                }
+            };
+            report.push(Adopted { key: *key, outcome });
+        }
+        self.link.keys.change(&ready, &refused);
+        Ok(report)
+    }
+
+    fn adopt_one(
+        &mut self,
+        inventory: &Inventory,
+        key: &KeyRef,
+    ) -> Result<(KnownKey, KeyEvidence), BackendError> {
+        let pair = inventory.pair(key.id)?;
+        self.with_session(|session| {
+            let known = match objects::pinned(session, key, pair)? {
+                Ok(known) => known,
+                Err(error) => return Ok(Err(error)),
+            };
+            let evidence = objects::evidence(session, pair.private)?;
+            if !evidence.is_protected() {
+                return Ok(Err(BackendError::KeyUnprotected(key.id)));
+            }
+            Ok(objects::self_test(session, &known)?.map(|()| (known, evidence)))
+        })?
+    }
+
+    /// See [`KeyBackend::public_key`](crate::backend::KeyBackend::public_key).
+    pub(super) fn public_key(&mut self, key: &KeyRef) -> Result<Vec<u8>, BackendError> {
+        let (known, _) = self.find(key)??;
+        Ok(known.public.spki_der().to_vec())
+    }
+
+    /// See [`KeyBackend::destroy`](crate::backend::KeyBackend::destroy).
+    pub(super) fn destroy(&mut self, key: &KeyRef) -> Result<(), BackendError> {
+        let (_, pair) = self.find(key)??;
+        self.with_session(|session| Ok(session.destroy_object(pair.private)?))?;
+        self.link.keys.change(&[], &[key.id]);
+        tracing::info!(key = %key.id, "destroyed a key");
+        if let Some(public) = pair.public
+            && let Err(fault) = self.with_session(|session| Ok(session.destroy_object(public)?))
+        {
+            // The key is gone, which is what was asked; what is left is a public object without a use.
+            tracing::warn!(%fault, key = %key.id, "the public object of a destroyed key stays behind");
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, key: &KeyRef) -> Result<Verdict<(KnownKey, objects::Pair)>, Fault> {
+        self.link.counters.key_searches.add_one();
+        self.with_session(|session| objects::find(session, key))
+    }
+
+    /// Runs a piece of work on the keeper's session. The session is idle most of its life, so it is the first to be
+    /// closed by the token: a session fault is worth a second try on a new one.
+    fn with_session<T>(&mut self, work: impl Fn(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
+        match self.attempt(&work) {
+            Err(fault) if fault.class().action() == Action::RetryOnNewSession => {
+                self.attempt(&work)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn attempt<T>(&mut self, work: impl Fn(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self
+                .link
+                .open_for_changes()
+                .inspect_err(|fault| self.link.failed(fault))?,
+        };
+        match work(&session) {
+            Ok(value) => {
+                self.session = Some(session);
+                self.link.works();
+                Ok(value)
+            }
+            Err(fault) => {
+                self.link.failed(&fault);
+                self.link.discard(session, Some(&fault));
+                Err(fault)
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.link.discard(session, None);
+        }
+    }
+}

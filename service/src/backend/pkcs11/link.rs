@@ -1,0 +1,132 @@
+//! The connection to one token: what all threads of a backend share.
+//!
+//! In: a context, a slot and the session that carries the login. Out: sessions, and the state of the token as others
+//! may see it. A session is used by the thread that opened it and by no other. After an error it is thrown away.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use cryptoki::context::Pkcs11;
+use cryptoki::error::RvError;
+use cryptoki::session::Session;
+use cryptoki::slot::Slot;
+
+use super::counts::Counters;
+use super::key_table::KeyTable;
+use super::recovery::Fault;
+
+/// A token that is logged in to.
+pub(super) struct Link {
+    context: Pkcs11,
+    slot: Slot,
+    /// Never used: a token logs out when the last session closes (PKCS#11 v2.40 section 5.6), and this one stays open.
+    anchor: Mutex<Option<Session>>,
+    /// The keys that can sign, with their handles in this login.
+    pub(super) keys: KeyTable,
+    pub(super) counters: Counters,
+    /// Signing threads that hold a session now.
+    signing_sessions: AtomicU32,
+    problem: ArcSwapOption<String>,
+}
+
+impl Link {
+    pub(super) fn new(context: Pkcs11, slot: Slot, anchor: Session) -> Self {
+        Self {
+            context,
+            slot,
+            anchor: Mutex::new(Some(anchor)),
+            keys: KeyTable::default(),
+            counters: Counters::default(),
+            signing_sessions: AtomicU32::new(0),
+            problem: ArcSwapOption::empty(),
+        }
+    }
+
+    /// A session that can use keys; it is logged in because the process is.
+    pub(super) fn open(&self) -> Result<Session, Fault> {
+        let session = self.context.open_ro_session_no_drop(self.slot)?;
+        self.counters.sessions_opened.add_one();
+        Ok(session)
+    }
+
+    /// A session that can also make and destroy keys, if the token lets anybody do that.
+    pub(super) fn open_for_changes(&self) -> Result<Session, Fault> {
+        match self
+            .context
+            .open_rw_session_no_drop(self.slot)
+            .map_err(Fault::from)
+        {
+            Err(fault) if fault.rv() == Some(RvError::TokenWriteProtected) => self.open(),
+            Err(fault) => Err(fault),
+            Ok(session) => {
+                self.counters.sessions_opened.add_one();
+                Ok(session)
+            }
+        }
+    }
+
+    /// Throws a session away, after `fault` if there was one.
+    pub(super) fn discard(&self, session: Session, fault: Option<&Fault>) {
+        let is_dead = matches!(
+            fault.and_then(Fault::rv),
+            Some(
+                RvError::SessionHandleInvalid
+                    | RvError::SessionClosed
+                    | RvError::CryptokiNotInitialized
+            )
+        );
+        // A dead handle may already be the number of another thread's session: closing it would take that one away.
+        if !is_dead && let Err(error) = session.close() {
+            tracing::debug!(fault = %Fault::from(error), "closing a session failed");
+        }
+    }
+
+    /// Writes down that a call failed.
+    pub(super) fn failed(&self, fault: &Fault) {
+        self.counters.faults.add_one();
+        if fault.class().is_outage() {
+            self.problem
+                .store(Some(std::sync::Arc::new(fault.to_string())));
+        }
+    }
+
+    /// Writes down that a call worked, so the token does.
+    pub(super) fn works(&self) {
+        if self.problem.load().is_some() {
+            self.problem.store(None);
+        }
+    }
+
+    pub(super) fn problem(&self) -> Option<String> {
+        self.problem
+            .load()
+            .as_ref()
+            .map(|problem| problem.as_ref().clone())
+    }
+
+    pub(super) fn signing_sessions(&self) -> u32 {
+        self.signing_sessions.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn signing_session_opened(&self) {
+        self.signing_sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn signing_session_lost(&self) {
+        self.signing_sessions.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let anchor = self
+            .anchor
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(session) = anchor {
+            self.discard(session, None);
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Keys behind a PKCS#11 module, loaded into this process.
+//!
+//! In: [`Pkcs11Config`] and a PIN. Out: a [`KeyBackend`]. One login for the life of the process; a fixed number of
+//! threads that each own a session and sign; one more thread, the keeper, for what is slow and rare. Everything that
+//! calls the module happens on those threads; the async side only waits for an answer or the deadline.
+//!
+//! ```text
+//! sign() -> key table (no lock) -> bounded queue -> signer 1..n -> C_SignInit, C_Sign -> answer
+//! generate(), adopt(), public_key(), destroy() -> queue -> keeper -> key table
+//! ```
+//!
+//! It never logs out, never logs in twice, never finalises the module, and never searches while it signs.
+//! Serves PKCS#11 v2.40; return codes and what is done about them are in `recovery`.
+
+mod bench;
+mod counts;
+mod generate;
+mod keeper;
+mod key_table;
+mod link;
+mod mechanism;
+mod module;
+mod objects;
+mod pin_marker;
+mod recovery;
+mod signer;
+mod spki;
+mod token;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use crossbeam_channel::{Sender, TrySendError};
+use cryptoki::session::Session;
+use sealkeep_profiles::algorithm::SignatureScheme;
+use secrecy::SecretString;
+use tokio::sync::oneshot;
+
+use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
+use self::key_table::KnownKey;
+use self::link::Link;
+use self::mechanism::SignInput;
+use self::module::Module;
+use self::recovery::Class;
+use self::signer::{SignJob, Signer};
+use self::token::Token;
+use super::{
+    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, TokenInfo,
+};
+
+pub use bench::{RawSignReport, raw_sign_loop};
+pub use counts::Counts;
+pub use pin_marker::clear_pin_marker;
+
+/// Signing threads if the configuration does not say: soft tokens and small HSMs gain nothing from more.
+pub const SESSION_COUNT_DEFAULT: u16 = 4;
+/// Most signing threads: beyond the concurrency of the largest network HSMs.
+pub const SESSION_COUNT_MAX: u16 = 128;
+/// Signatures that may wait if the configuration does not say: about 0.1 s of work of a fast token.
+pub const QUEUE_LENGTH_MAX_DEFAULT: usize = 1024;
+/// Longest queue that may be configured.
+pub const QUEUE_LENGTH_MAX_MAX: usize = 65_536;
+
+/// Where a token is and how much of it to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pkcs11Config {
+    /// Our name for the token; for people and metrics.
+    pub name: String,
+    /// File of the PKCS#11 module.
+    pub module: PathBuf,
+    /// `CKA_LABEL` of the token.
+    pub token_label: String,
+    /// Serial number of the token; needed if several have the label.
+    pub token_serial: Option<String>,
+    /// Sessions that sign, each on a thread of its own.
+    pub session_count: u16,
+    /// Signatures that may wait for a session; more are refused as busy.
+    pub queue_length_max: usize,
+    /// Lets the module be pkcs11-spy, which logs the PIN. For tests only.
+    pub allow_spy: bool,
+}
+
+impl Pkcs11Config {
+    fn check(&self) -> Result<(), BackendError> {
+        let must = |holds: bool, field, rule: String| {
+            if holds {
+                Ok(())
+            } else {
+                Err(BackendError::ConfigInvalid { field, rule })
+            }
+        };
+        must(
+            (1..=SESSION_COUNT_MAX).contains(&self.session_count),
+            "session_count",
+            format!("between 1 and {SESSION_COUNT_MAX}"),
+        )?;
+        must(
+            (1..=QUEUE_LENGTH_MAX_MAX).contains(&self.queue_length_max),
+            "queue_length_max",
+            format!("between 1 and {QUEUE_LENGTH_MAX_MAX}"),
+        )?;
+        must(
+            !self.token_label.is_empty(),
+            "token_label",
+            "given".to_owned(),
+        )
+    }
+}
+
+/// A token that is logged in to and served by its threads. Dropping it lets them finish what is queued, then end.
+pub struct Pkcs11Backend {
+    identity: Identity,
+    link: Arc<Link>,
+    jobs: Sender<SignJob>,
+    tasks: Sender<Task>,
+}
+
+/// What does not change about the token.
+struct Identity {
+    name: String,
+    label: String,
+    serial: String,
+    manufacturer: String,
+    module: String,
+}
+
+impl Pkcs11Backend {
+    /// Loads the module, finds the token, logs in once and starts the threads. Blocks as long as the token takes.
+    ///
+    /// No key can sign yet: [`adopt`](KeyBackend::adopt) the known ones next. `pin_marker` is the file that remembers a
+    /// refused PIN; its directory must be writable.
+    ///
+    /// # Errors
+    /// [`BackendError::ConfigInvalid`], `Module*`, `Token*` and `Pin*`; [`BackendError::Unavailable`] if the token fails.
+    pub fn start(
+        config: Pkcs11Config,
+        pin: SecretString,
+        pin_marker: PathBuf,
+    ) -> Result<Self, BackendError> {
+        config.check()?;
+        let module = Module::load(&config.module, config.allow_spy)?;
+        let serial = config.token_serial.as_deref();
+        let token = Token::find(&module.context, &config.token_label, serial)?;
+        let anchor = token.log_in(&module.context, &pin, &pin_marker)?;
+        drop(pin);
+        let link = Arc::new(Link::new(module.context, token.slot, anchor));
+        let (jobs, queue) = crossbeam_channel::bounded(config.queue_length_max);
+        for (number, session) in sessions(&link, config.session_count)?
+            .into_iter()
+            .enumerate()
+        {
+            let (signer, queue) = (Signer::new(Arc::clone(&link), session), queue.clone());
+            spawn(format!("sign-{number}"), move || signer.run(&queue))?;
+        }
+        let (tasks, waiting) = crossbeam_channel::bounded(TASKS_WAITING_MAX);
+        let keeper = Keeper::new(Arc::clone(&link));
+        spawn("keeper".to_owned(), move || keeper.run(&waiting))?;
+        let identity = Identity {
+            name: config.name,
+            label: config.token_label,
+            serial: token.serial,
+            manufacturer: token.manufacturer,
+            module: module.description,
+        };
+        Ok(Self {
+            identity,
+            link,
+            jobs,
+            tasks,
+        })
+    }
+
+    /// What has been done since the start.
+    pub fn counts(&self) -> Counts {
+        self.link.counters.counts()
+    }
+}
+
+impl KeyBackend for Pkcs11Backend {
+    fn generate(
+        &self,
+        id: KeyId,
+        label: &str,
+        spec: KeySpec,
+        deadline: Instant,
+    ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
+        let label = label.to_owned();
+        ask(
+            &self.tasks,
+            deadline,
+            move |keeper| keeper.generate(id, &label, spec),
+            |keeper, unwanted| {
+                if let Err(error) = keeper.destroy(&unwanted.key) {
+                    tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
+                }
+            },
+        )
+    }
+
+    fn sign(
+        &self,
+        key: &KeyRef,
+        scheme: SignatureScheme,
+        digest: &[u8],
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
+        match self.enqueue(key, scheme, digest, deadline) {
+            Ok(answer) => answer_by(deadline, answer),
+            Err(error) => answer_now(Err(error)),
+        }
+    }
+
+    fn adopt(
+        &self,
+        keys: &[KeyRef],
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<Adopted>, BackendError>> {
+        let keys = keys.to_vec();
+        ask(
+            &self.tasks,
+            deadline,
+            move |keeper| keeper.adopt(&keys, deadline),
+            |_, _| (),
+        )
+    }
+
+    fn public_key(
+        &self,
+        key: &KeyRef,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
+        let key = *key;
+        ask(
+            &self.tasks,
+            deadline,
+            move |keeper| keeper.public_key(&key),
+            |_, _| (),
+        )
+    }
+
+    fn destroy(&self, key: &KeyRef, deadline: Instant) -> BoxFuture<Result<(), BackendError>> {
+        let key = *key;
+        ask(
+            &self.tasks,
+            deadline,
+            move |keeper| keeper.destroy(&key),
+            |_, ()| (),
+        )
+    }
+
+    fn info(&self) -> TokenInfo {
+        let (session_count, problem) = (self.link.signing_sessions(), self.link.problem());
+        TokenInfo {
+            name: self.identity.name.clone(),
+            label: self.identity.label.clone(),
+            serial: self.identity.serial.clone(),
+            manufacturer: self.identity.manufacturer.clone(),
+            module: self.identity.module.clone(),
+            ready: problem.is_none(),
+            problem,
+            session_count,
+            key_count: u32::try_from(self.link.keys.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+type Answer<T> = oneshot::Receiver<Result<T, BackendError>>;
+
+impl Pkcs11Backend {
+    /// Everything that can be refused without the token is refused here.
+    fn enqueue(
+        &self,
+        key: &KeyRef,
+        scheme: SignatureScheme,
+        digest: &[u8],
+        deadline: Instant,
+    ) -> Result<Answer<Vec<u8>>, BackendError> {
+        let input = SignInput::new(scheme, digest)?;
+        let key = usable(&self.link, key, scheme)?;
+        if crate::clock::monotonic() >= deadline {
+            self.link.counters.dropped_late.add_one();
+            return Err(BackendError::Deadline);
+        }
+        let (reply, answer) = oneshot::channel();
+        match self.jobs.try_send(SignJob {
+            key,
+            input,
+            deadline,
+            reply,
+        }) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => {
+                self.link.counters.refused_busy.add_one();
+                Err(BackendError::Busy)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(stopped()),
+        }
+    }
+}
+
+/// A key that is ready and can sign by the scheme.
+fn usable(
+    link: &Link,
+    key: &KeyRef,
+    scheme: SignatureScheme,
+) -> Result<Arc<KnownKey>, BackendError> {
+    let known = link.keys.get(key)?;
+    let key_type = known.public.key_type();
+    if scheme.fits(&key_type) {
+        Ok(known)
+    } else {
+        Err(BackendError::SchemeUnfit {
+            key_type: key_type.to_string(),
+            scheme: scheme.name(),
+        })
+    }
+}
+
+/// As many sessions as configured; fewer if the token has no more, but at least one.
+fn sessions(link: &Link, wanted: u16) -> Result<Vec<Session>, BackendError> {
+    let mut sessions = Vec::new();
+    for opened in 0..wanted {
+        match link.open() {
+            Ok(session) => sessions.push(session),
+            Err(fault) if opened > 0 && fault.class() == Class::Resources => {
+                tracing::warn!(%fault, opened, wanted, "the token has fewer sessions than configured");
+                break;
+            }
+            Err(fault) => {
+                sessions
+                    .into_iter()
+                    .for_each(|session| link.discard(session, None));
+                return Err(fault.into());
+            }
+        }
+    }
+    Ok(sessions)
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<(), BackendError> {
+    thread::Builder::new()
+        .name(name)
+        .spawn(work)
+        .map(drop)
+        .map_err(|problem| BackendError::Exhausted {
+            function: "thread".to_owned(),
+            rv: problem.to_string(),
+        })
+}
+
+/// Waits for an answer, at most until the deadline.
+fn answer_by<T: Send + 'static>(
+    deadline: Instant,
+    answer: Answer<T>,
+) -> BoxFuture<Result<T, BackendError>> {
+    Box::pin(async move {
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(stopped()),
+            Err(_) => Err(BackendError::Deadline),
+        }
+    })
+}
+
+fn answer_now<T: Send + 'static>(
+    outcome: Result<T, BackendError>,
+) -> BoxFuture<Result<T, BackendError>> {
+    Box::pin(std::future::ready(outcome))
+}
+
+/// The threads are gone: the process is shutting down, or one of them met a bug.
+fn stopped() -> BackendError {
+    BackendError::Unavailable {
+        function: "thread".to_owned(),
+        rv: "stopped".to_owned(),
+    }
+}

@@ -1,0 +1,157 @@
+//! Loads a PKCS#11 module into the process, once.
+//!
+//! In: the configured path. Out: an initialised context. It refuses what is not there, what is not a module, and
+//! pkcs11-spy. It never finalises a module: `C_Finalize` while another thread is inside a call crashes real modules,
+//! so the context lives as long as the process (PKCS#11 v2.40 section 5.4).
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error, RvError};
+
+use super::recovery::Fault;
+use crate::backend::BackendError;
+
+/// One context a file: a second `C_Initialize` of the same library is an error, and its state is shared anyway.
+static LOADED: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
+
+/// What pkcs11-spy reads its own configuration from; no other module has a reason to contain it.
+const SPY_MARK: &[u8] = b"PKCS11SPY_OUTPUT";
+/// How far into a module we look for [`SPY_MARK`] (bytes). pkcs11-spy has about 100 KB.
+const SPY_SCAN_BYTES_MAX: u64 = 4 << 20;
+
+/// A module that is loaded and initialised.
+pub(super) struct Module {
+    /// Makes the calls.
+    pub(super) context: Pkcs11,
+    /// Path, description and version, for people.
+    pub(super) description: String,
+}
+
+impl Module {
+    /// Loads the module at `path` and initialises it, or hands out the context that is there already.
+    ///
+    /// # Errors
+    /// [`BackendError::ModuleMissing`], [`BackendError::ModuleInvalid`], [`BackendError::ModuleSpies`].
+    pub(super) fn load(path: &Path, allow_spy: bool) -> Result<Self, BackendError> {
+        let file = path
+            .canonicalize()
+            .map_err(|problem| match problem.kind() {
+                io::ErrorKind::NotFound => BackendError::ModuleMissing(path.to_owned()),
+                _ => invalid(path, problem),
+            })?;
+        if !allow_spy && is_spy(&file).map_err(|problem| invalid(path, problem))? {
+            return Err(BackendError::ModuleSpies(path.to_owned()));
+        }
+        let context = context_of(&file).map_err(|problem| invalid(path, problem))?;
+        let description = describe(path, &context)?;
+        Ok(Self {
+            context,
+            description,
+        })
+    }
+}
+
+fn context_of(file: &Path) -> Result<Pkcs11, Error> {
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(context) = loaded.get(file) {
+        return Ok(context.clone());
+    }
+    let context = Pkcs11::new(file)?;
+    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        // Somebody else in the process initialised it, with whatever locking: nothing better is to be had.
+        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
+        Err(error) => return Err(error),
+    }
+    loaded.insert(file.to_owned(), context.clone());
+    Ok(context)
+}
+
+fn describe(path: &Path, context: &Pkcs11) -> Result<String, BackendError> {
+    let info = context.get_library_info().map_err(Fault::from)?;
+    Ok(format!(
+        "{} ({} {}, PKCS#11 {})",
+        path.display(),
+        info.library_description().trim(),
+        info.library_version(),
+        info.cryptoki_version()
+    ))
+}
+
+/// By name, and by what is in the file: a copy under another name spies as well.
+fn is_spy(file: &Path) -> io::Result<bool> {
+    let name = file
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
+    if name.contains("pkcs11-spy") {
+        return Ok(true);
+    }
+    let mut bytes = Vec::new();
+    File::open(file)?
+        .take(SPY_SCAN_BYTES_MAX)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes
+        .windows(SPY_MARK.len())
+        .any(|window| window == SPY_MARK))
+}
+
+fn invalid(module: &Path, problem: impl ToString) -> BackendError {
+    BackendError::ModuleInvalid {
+        module: module.to_owned(),
+        problem: problem.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    fn reason_of(path: &Path, allow_spy: bool) -> &'static str {
+        Module::load(path, allow_spy)
+            .err()
+            .expect("refused")
+            .reason()
+    }
+
+    #[test]
+    fn refuses_path_where_nothing_is() {
+        assert_eq!(
+            reason_of(Path::new("/nowhere/libabsent.so"), false),
+            "MODULE_MISSING"
+        );
+    }
+
+    #[test]
+    fn refuses_file_that_is_no_library_and_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = dir.path().join("module.so");
+        std::fs::write(&text, b"not a library").unwrap();
+        assert_eq!(reason_of(&text, false), "MODULE_INVALID");
+        assert_eq!(reason_of(dir.path(), false), "MODULE_INVALID");
+    }
+
+    #[test]
+    fn knows_a_spy_by_name_through_links_and_by_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let spy = dir.path().join("PKCS11-Spy.so");
+        std::fs::write(&spy, b"").unwrap();
+        assert_eq!(reason_of(&spy, false), "MODULE_SPIES");
+
+        let link = dir.path().join("vendor.so");
+        std::os::unix::fs::symlink(&spy, &link).unwrap();
+        assert_eq!(reason_of(&link, false), "MODULE_SPIES");
+
+        let copy = dir.path().join("libvendor.so");
+        std::fs::write(&copy, [b"\x7fELF...", SPY_MARK].concat()).unwrap();
+        assert_eq!(reason_of(&copy, false), "MODULE_SPIES");
+        assert_eq!(reason_of(&copy, true), "MODULE_INVALID");
+    }
+}

@@ -1,0 +1,167 @@
+//! Builds SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7) from what a token says about a public key.
+//!
+//! In: attribute values. Out: DER, in the one form that certificates carry too, so that its hash can be the pin.
+//! It never trusts a token's encoding: the elliptic-curve point comes as an OCTET STRING, and bare from some.
+
+use der::asn1::{BitStringRef, OctetStringRef, UintRef};
+use der::{Decode, Encode, Sequence};
+use sealkeep_profiles::algorithm::PublicKey;
+
+use crate::backend::BackendError;
+
+/// DER of the OID of P-256, `CKA_EC_PARAMS` (RFC 5480 section 2.1.1.1).
+pub(super) const P256_OID_DER: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+/// DER of the OID of P-384.
+pub(super) const P384_OID_DER: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
+
+/// DER of the OID id-ecPublicKey (RFC 5480 section 2.1.1).
+const EC_PUBLIC_KEY_OID_DER: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
+/// DER of rsaEncryption with its NULL parameters (RFC 3279 section 2.3.1).
+const RSA_ALGORITHM_DER: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+/// First byte of an uncompressed point (SEC 1 section 2.3.3).
+const UNCOMPRESSED: u8 = 0x04;
+
+/// RFC 8017 appendix A.1.1.
+#[derive(Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: UintRef<'a>,
+    exponent: UintRef<'a>,
+}
+
+/// From `CKA_MODULUS` and `CKA_PUBLIC_EXPONENT`, both big-endian.
+///
+/// # Errors
+/// [`BackendError::Malformed`]; also for keys that [`PublicKey`] refuses, as RSA below 2048 bits.
+pub(super) fn of_rsa(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, BackendError> {
+    let encode = || -> der::Result<Vec<u8>> {
+        let key = RsaPublicKey {
+            modulus: UintRef::new(modulus)?,
+            exponent: UintRef::new(exponent)?,
+        };
+        wrap(RSA_ALGORITHM_DER, &key.to_der()?)
+    };
+    parse(&encode().map_err(|e| malformed("RSA public key", &e))?)
+}
+
+/// From `CKA_EC_PARAMS` and `CKA_EC_POINT`.
+///
+/// # Errors
+/// [`BackendError::Malformed`], for other curves and other forms of the point too.
+pub(super) fn of_ec(params: &[u8], point: &[u8]) -> Result<PublicKey, BackendError> {
+    let coordinate_bytes = match params {
+        P256_OID_DER => 32,
+        P384_OID_DER => 48,
+        _ => {
+            return Err(BackendError::Malformed(
+                "CKA_EC_PARAMS names another curve".to_owned(),
+            ));
+        }
+    };
+    let bare = match <&OctetStringRef>::from_der(point) {
+        Ok(octets) => octets.as_bytes(),
+        Err(_) => point,
+    };
+    if bare.len() != 1 + 2 * coordinate_bytes || bare[0] != UNCOMPRESSED {
+        return Err(BackendError::Malformed(format!(
+            "CKA_EC_POINT of {} bytes",
+            point.len()
+        )));
+    }
+    let algorithm = sequence(&[EC_PUBLIC_KEY_OID_DER, params].concat());
+    parse(&wrap(&algorithm, bare).map_err(|e| malformed("EC public key", &e))?)
+}
+
+/// `SEQUENCE { algorithm, BIT STRING key }`.
+fn wrap(algorithm: &[u8], key: &[u8]) -> der::Result<Vec<u8>> {
+    let bits = BitStringRef::from_bytes(key)?.to_der()?;
+    Ok(sequence(&[algorithm, &bits].concat()))
+}
+
+/// `SEQUENCE` around content below 64 KiB, which every public key is.
+fn sequence(content: &[u8]) -> Vec<u8> {
+    let length = content.len();
+    let mut der = vec![0x30];
+    match length {
+        0..=0x7f => der.push(length as u8),
+        0x80..=0xff => der.extend([0x81, length as u8]),
+        _ => der.extend([0x82, (length >> 8) as u8, length as u8]),
+    }
+    der.extend_from_slice(content);
+    der
+}
+
+fn parse(spki: &[u8]) -> Result<PublicKey, BackendError> {
+    PublicKey::from_spki_der(spki).map_err(|e| malformed("public key", &e))
+}
+
+fn malformed(what: &str, problem: &impl ToString) -> BackendError {
+    BackendError::Malformed(format!("{what}: {}", problem.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use p256::ecdsa::SigningKey;
+    use p256::pkcs8::EncodePublicKey;
+
+    use super::*;
+
+    fn p256_point() -> (Vec<u8>, Vec<u8>) {
+        let key = SigningKey::from_slice(&[7; 32]).unwrap();
+        let spki = key
+            .verifying_key()
+            .to_public_key_der()
+            .unwrap()
+            .as_bytes()
+            .to_vec();
+        (
+            key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
+            spki,
+        )
+    }
+
+    #[test]
+    fn ec_key_is_the_same_from_wrapped_and_bare_point() {
+        let (bare, spki) = p256_point();
+        let wrapped = [&[0x04, 65], bare.as_slice()].concat();
+        for point in [bare, wrapped] {
+            assert_eq!(of_ec(P256_OID_DER, &point).unwrap().spki_der(), spki);
+        }
+    }
+
+    #[test]
+    fn refuses_other_curves_and_odd_points() {
+        let (point, _) = p256_point();
+        let secp256k1 = b"\x06\x05\x2b\x81\x04\x00\x0a";
+        for (params, point) in [
+            (secp256k1.as_slice(), point.as_slice()),
+            (P384_OID_DER, &point),
+            (P256_OID_DER, &point[..64]),
+            (P256_OID_DER, &[]),
+        ] {
+            assert_eq!(
+                of_ec(params, point).err().unwrap().reason(),
+                "TOKEN_MALFORMED_ANSWER"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_short_rsa_and_empty_modulus() {
+        for modulus in [vec![], vec![0xc1; 128]] {
+            assert_eq!(
+                of_rsa(&modulus, &[1, 0, 1]).err().unwrap().reason(),
+                "TOKEN_MALFORMED_ANSWER"
+            );
+        }
+    }
+
+    #[test]
+    fn rsa_key_carries_modulus_and_exponent() {
+        let modulus = vec![0xc1; 256];
+        let key = of_rsa(&modulus, &[0, 1, 0, 1]).unwrap();
+        assert!(key.spki_der().windows(256).any(|window| window == modulus));
+        assert!(key.spki_der().ends_with(b"\x02\x03\x01\x00\x01"));
+    }
+}
