@@ -1,1 +1,317 @@
-//! Under construction.
+//! A profile: what a community of banks wants signed, as data.
+//!
+//! Comes in: TOML, checked whole when loaded; then a request, the certificate, the bank's settings, the time. Goes out: a
+//! [`Prepared`], or a [`Refusal`] by name. Never guesses: unknown keys, combinations that make no sense and settings that
+//! are missing are errors with a way out. Adding a bank is writing a file, never code.
+
+mod catalog;
+mod file;
+mod operation;
+mod settings;
+
+use jiff::Timestamp;
+
+use crate::certificate::Certificate;
+use crate::format::cavage::{self, CavageSpec};
+use crate::format::jws::{self, JwsSpec};
+use crate::prepared::Prepared;
+use crate::refusal::Refusal;
+use crate::request::{BODY_BYTES_MAX, HttpRequest, HttpResponse, Message, Method};
+
+pub use catalog::Catalog;
+pub use file::{Confidence, ProfileError, RequestIdForm};
+pub use operation::Operation;
+pub use settings::{SETTING_BYTES_MAX, Settings};
+
+use file::{File, RequestIdFile};
+
+/// A checked profile.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    file: File,
+    required_settings: Vec<String>,
+}
+
+/// Which layout a profile uses, with its parameters.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    /// draft-cavage HTTP signatures.
+    Cavage(Box<CavageSpec>),
+    /// A JWS over the body.
+    Jws(Box<JwsSpec>),
+}
+
+/// A header whose date must be close to now when the request is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness<'a> {
+    /// The header, lower case.
+    pub header: &'a str,
+    /// How far from now it may be, either way, in seconds.
+    pub skew_seconds_max: u32,
+}
+
+/// The header that names a request, for banks that answer a repeated request once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId<'a> {
+    /// The header, lower case.
+    pub header: &'a str,
+    /// The form of its value.
+    pub form: RequestIdForm,
+    /// Whether every request has to have one.
+    pub required: bool,
+}
+
+impl Profile {
+    /// Reads and checks a profile.
+    ///
+    /// # Errors
+    /// [`ProfileError`]: where it is wrong, and what to write instead.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
+        let file = File::parse(text)?;
+        let mut required_settings = Vec::new();
+        for (name, optional) in file.request.settings() {
+            if !optional && !required_settings.iter().any(|known| known == name) {
+                required_settings.push(name.to_owned());
+            }
+        }
+        Ok(Self {
+            file,
+            required_settings,
+        })
+    }
+
+    /// The name banks are configured with: `berlin-group-1.3.4`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// The name for people.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.file.title
+    }
+
+    /// Where its parameters come from.
+    #[must_use]
+    pub fn source(&self) -> &str {
+        &self.file.source
+    }
+
+    /// How sure we are of it; shown wherever the profile is shown.
+    #[must_use]
+    pub fn confidence(&self) -> Confidence {
+        self.file.confidence
+    }
+
+    /// The settings a bank needs so that requests can be signed.
+    #[must_use]
+    pub fn required_settings(&self) -> &[String] {
+        &self.required_settings
+    }
+
+    /// Every setting the profile knows, with what it means.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.file
+            .settings
+            .iter()
+            .map(|(name, about)| (name.as_str(), about.as_str()))
+    }
+
+    /// Checks the settings of a bank: none missing, none unknown, all usable.
+    ///
+    /// # Errors
+    /// [`Refusal::SettingMissing`], [`Refusal::SettingUnknown`], [`Refusal::SettingInvalid`].
+    pub fn check_settings(&self, settings: &Settings) -> Result<(), Refusal> {
+        for name in &self.required_settings {
+            settings.require(name)?;
+        }
+        for (name, value) in settings.iter() {
+            if !self.file.settings.contains_key(name) {
+                return Err(Refusal::SettingUnknown {
+                    name: name.to_owned(),
+                });
+            }
+            settings::usable(name, value)?;
+        }
+        Ok(())
+    }
+
+    /// What a request does. `path` is the path below the bank's base path. `None`: the profile does not know, and nobody
+    /// should sign it.
+    #[must_use]
+    pub fn operation(&self, method: Method, path: &str) -> Option<&Operation> {
+        self.file
+            .operation
+            .iter()
+            .find(|operation| operation.matches(method, path))
+    }
+
+    /// The header that has to be fresh, if one has to.
+    #[must_use]
+    pub fn freshness(&self) -> Option<Freshness<'_>> {
+        let freshness = self.file.freshness.as_ref()?;
+        Some(Freshness {
+            header: &freshness.header,
+            skew_seconds_max: freshness.skew_seconds_max,
+        })
+    }
+
+    /// The header that names a request, if the profile has one.
+    #[must_use]
+    pub fn request_id(&self) -> Option<RequestId<'_>> {
+        let id = self.file.request_id.as_ref()?;
+        Some(RequestId {
+            header: &id.header,
+            form: id.form,
+            required: id.required,
+        })
+    }
+
+    /// Whether requests need their body to be signed; otherwise digests of it are enough.
+    #[must_use]
+    pub fn needs_body(&self) -> bool {
+        matches!(self.file.request, Format::Jws(_))
+    }
+
+    /// Whether the profile signs responses too.
+    #[must_use]
+    pub fn signs_responses(&self) -> bool {
+        self.file.response.is_some()
+    }
+
+    /// Prepares the signature over a request.
+    ///
+    /// # Errors
+    /// [`Refusal`]: the request, the settings or the certificate are not fit.
+    pub fn prepare(
+        &self,
+        request: &HttpRequest,
+        certificate: &Certificate,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<Prepared, Refusal> {
+        if let Some(id) = &self.file.request_id {
+            check_request_id(id, request.message())?;
+        }
+        prepare(
+            &self.file.request,
+            request.message(),
+            certificate,
+            settings,
+            now,
+        )
+    }
+
+    /// Prepares the signature over a response, as a bank does.
+    ///
+    /// # Errors
+    /// [`Refusal::FormatNotAllowed`] when the profile signs no responses; others as [`Self::prepare`].
+    pub fn prepare_response(
+        &self,
+        response: &HttpResponse,
+        certificate: &Certificate,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<Prepared, Refusal> {
+        prepare(
+            self.response_format()?,
+            response.message(),
+            certificate,
+            settings,
+            now,
+        )
+    }
+
+    /// Prepares a JWS over a payload that is no HTTP body.
+    ///
+    /// # Errors
+    /// [`Refusal::FormatNotAllowed`] when the profile's format is not JWS, [`Refusal::BodyTooLong`]; others as
+    /// [`Self::prepare`].
+    pub fn prepare_jws(
+        &self,
+        payload: &[u8],
+        certificate: &Certificate,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<Prepared, Refusal> {
+        let Format::Jws(spec) = &self.file.request else {
+            return Err(Refusal::FormatNotAllowed { what: "payloads" });
+        };
+        if payload.len() > BODY_BYTES_MAX {
+            return Err(Refusal::BodyTooLong {
+                len: payload.len(),
+                max: BODY_BYTES_MAX,
+            });
+        }
+        jws::prepare(spec, payload, None, certificate, settings, now)
+    }
+
+    pub(crate) fn request_format(&self) -> &Format {
+        &self.file.request
+    }
+
+    pub(crate) fn response_format(&self) -> Result<&Format, Refusal> {
+        self.file
+            .response
+            .as_ref()
+            .ok_or(Refusal::FormatNotAllowed { what: "responses" })
+    }
+}
+
+fn prepare(
+    format: &Format,
+    message: Message<'_>,
+    certificate: &Certificate,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Prepared, Refusal> {
+    match format {
+        Format::Cavage(spec) => cavage::prepare(spec, message, certificate, settings, now),
+        Format::Jws(spec) => jws::prepare_message(spec, message, certificate, settings, now),
+    }
+}
+
+fn check_request_id(id: &RequestIdFile, message: Message<'_>) -> Result<(), Refusal> {
+    match message.once(&id.header)? {
+        None if id.required => Err(Refusal::HeaderMissing {
+            name: id.header.clone(),
+        }),
+        Some(value) if !id.form.fits(value) => Err(Refusal::HeaderMalformed {
+            name: id.header.clone(),
+            expected: id.form.expected(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+impl Format {
+    /// The settings it reads, and whether signing can do without.
+    fn settings(&self) -> Vec<(&str, bool)> {
+        match self {
+            Self::Cavage(spec) => spec
+                .key_id
+                .setting()
+                .map(|name| (name, false))
+                .into_iter()
+                .collect(),
+            Self::Jws(spec) => {
+                let named = spec.member.iter().filter_map(|member| {
+                    let key_id = member.key_id.as_ref().and_then(|key_id| key_id.setting());
+                    Some((member.setting.as_deref().or(key_id)?, member.optional))
+                });
+                named.collect()
+            }
+        }
+    }
+
+    fn complaint(&self, response: bool) -> Option<String> {
+        match self {
+            Self::Cavage(spec) => spec
+                .complaint(response)
+                .map(|what| format!("cavage.{what}")),
+            Self::Jws(spec) => spec.complaint().map(|what| format!("jws.{what}")),
+        }
+    }
+}

@@ -1,1 +1,117 @@
-//! Under construction.
+//! draft-cavage-http-signatures: lines of headers under one signature.
+//!
+//! Comes in: a message, `[..cavage]` parameters, certificate, settings, time. Goes out: the string to sign, and where the
+//! signature goes; on the other side, a verdict. Never signs what the profile does not name. Serves
+//! draft-cavage-http-signatures-10 §2 and §4, as Berlin Group 1.3.x §12 and STET 1.4 §3.5 use it.
+
+mod check;
+mod date;
+mod lines;
+mod parameters;
+mod spec;
+mod verify;
+
+use jiff::Timestamp;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::certificate::Certificate;
+use crate::prepared::{Layout, Prepared};
+use crate::profile::Settings;
+use crate::refusal::Refusal;
+use crate::request::Message;
+
+use lines::{Set, lines, signing_string};
+use spec::{Carrier, DigestSpec, EcdsaForm, OnEmpty};
+
+pub(crate) use spec::CavageSpec;
+pub(crate) use verify::{certificate_of, verify};
+
+/// Builds the string to sign of a request or response.
+pub(crate) fn prepare(
+    spec: &CavageSpec,
+    message: Message<'_>,
+    certificate: &Certificate,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Prepared, Refusal> {
+    let row = spec.row(certificate.public_key().key_type())?;
+    let key_id = spec.key_id.encode(certificate, settings)?;
+    if key_id.contains('"') {
+        return Err(Refusal::KeyIdUnquotable);
+    }
+    if spec.carrier == Carrier::Authorization && message.all("authorization").next().is_some() {
+        return Err(Refusal::HeaderReserved {
+            name: "authorization".into(),
+        });
+    }
+    let mut set: Vec<Set> = Vec::new();
+    set.extend(digest(spec, message)?);
+    set.extend(date::to_set(spec, message, now)?);
+    let lines = lines(spec, message, &set)?;
+    let names: Vec<String> = lines.iter().map(|line| line.listed.clone()).collect();
+
+    let mut before: Vec<(String, String)> = set
+        .into_iter()
+        .map(|header| (header.name, header.value))
+        .collect();
+    if let Some(header) = &spec.certificate {
+        before.push((header.header.clone(), header.encoding.encode(certificate)));
+    }
+    let parameters = parameters::write(spec, &key_id, row.label.as_deref(), &names);
+    let layout = Layout::Headers {
+        before,
+        carrier: spec.carrier.header().into(),
+        prefix: format!("{}{parameters}", spec.carrier.prefix()),
+        suffix: "\"".into(),
+        der: row.ecdsa == Some(EcdsaForm::Der),
+    };
+    let string = signing_string(spec, &lines);
+    Prepared::seal(
+        row.scheme,
+        string,
+        names,
+        certificate.public_key().clone(),
+        layout,
+    )
+}
+
+/// The digest header over the body; a digest header that was sent has to be the same, byte for byte.
+fn digest(spec: &CavageSpec, message: Message<'_>) -> Result<Option<Set>, Refusal> {
+    let Some(digest) = &spec.digest else {
+        return Ok(None);
+    };
+    let sent = message.once(&digest.header)?;
+    let computed = digest_value(digest, message)?;
+    match (sent, computed) {
+        (Some(sent), Some(value)) if sent != value => Err(Refusal::DigestMismatch {
+            name: digest.lower(),
+        }),
+        (Some(_), None) => Err(Refusal::DigestMismatch {
+            name: digest.lower(),
+        }),
+        (_, Some(value)) => Ok(Some(Set {
+            name: digest.header.clone(),
+            value,
+        })),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What the digest header has to say; `None` when the profile sends none for an empty body.
+fn digest_value(spec: &DigestSpec, message: Message<'_>) -> Result<Option<String>, Refusal> {
+    let digest = match spec.on_empty {
+        OnEmpty::Omit if message.body.is_empty() => return Ok(None),
+        OnEmpty::EmptyObject if message.body.is_empty() => spec.hash.digest(b"{}"),
+        _ => message
+            .body
+            .digest(spec.hash)
+            .ok_or(Refusal::DigestRequired { hash: spec.hash })?,
+    };
+    let value = STANDARD.encode(digest);
+    Ok(Some(match &spec.label {
+        Some(label) => format!("{label}={value}"),
+        None => value,
+    }))
+}

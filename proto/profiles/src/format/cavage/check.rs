@@ -1,0 +1,125 @@
+//! What makes no sense in the parameters of draft-cavage.
+//!
+//! Comes in: parameters that are all known. Goes out: a complaint that says what to write instead, or none. A profile with a
+//! complaint is never used.
+
+use super::spec::{CavageSpec, SignedField};
+use crate::algorithm::KeyType;
+use crate::request::is_token;
+
+impl CavageSpec {
+    /// What makes no sense, in words. `response`: it is for responses, which have no target.
+    pub(crate) fn complaint(&self, response: bool) -> Option<String> {
+        self.scheme_complaint()
+            .or_else(|| self.field_complaint(response))
+            .or_else(|| self.header_complaint())
+    }
+
+    fn scheme_complaint(&self) -> Option<String> {
+        if self.scheme.is_empty() {
+            return Some("scheme: list at least one".into());
+        }
+        for (index, row) in self.scheme.iter().enumerate() {
+            if row.scheme.is_ecdsa() != row.ecdsa.is_some() {
+                return Some(format!(
+                    "scheme {}: `ecdsa = \"der\"` or `\"raw\"` belongs to ECDSA schemes, and only to them",
+                    row.scheme
+                ));
+            }
+            if row.label.as_ref().is_some_and(|label| !is_token(label)) {
+                return Some(format!("scheme {}: the label must be a token", row.scheme));
+            }
+            let family = [
+                KeyType::Rsa { bits: 2048 },
+                KeyType::EcP256,
+                KeyType::EcP384,
+            ];
+            let rivals = |key: &KeyType| {
+                self.scheme
+                    .iter()
+                    .take(index + 1)
+                    .filter(|other| other.scheme.fits(key))
+                    .count()
+            };
+            if family.iter().any(|key| rivals(key) > 1) {
+                return Some(format!("scheme {}: one scheme a key type", row.scheme));
+            }
+        }
+        None
+    }
+
+    fn field_complaint(&self, response: bool) -> Option<String> {
+        if self.signed.is_empty() {
+            return Some("signed: list what is signed".into());
+        }
+        for (index, field) in self.signed.iter().enumerate() {
+            let target = matches!(
+                field,
+                SignedField::RequestTarget | SignedField::BareRequestTarget
+            );
+            if target && response {
+                return Some("signed: a response has no request target".into());
+            }
+            let Some(name) = field.name() else { continue };
+            if self
+                .signed
+                .iter()
+                .take(index)
+                .any(|earlier| earlier.name() == Some(name))
+            {
+                return Some(format!("signed: `{name}` is listed twice"));
+            }
+            if self.never_signed.iter().any(|never| never == name) {
+                return Some(format!("never_signed: `{name}` is in `signed` too"));
+            }
+            if name.eq_ignore_ascii_case(self.carrier.header()) {
+                return Some(format!(
+                    "signed: `{name}` carries the signature, it cannot be signed"
+                ));
+            }
+        }
+        match self
+            .never_signed
+            .iter()
+            .find(|name| !is_token(name) || **name != name.to_ascii_lowercase())
+        {
+            Some(name) => Some(format!(
+                "never_signed: `{name}` is no lower-case header name"
+            )),
+            None => None,
+        }
+    }
+
+    fn header_complaint(&self) -> Option<String> {
+        let signs = |lower: &str| {
+            self.signed
+                .iter()
+                .any(|field| field.name() == Some(lower) || *field == SignedField::AllSent)
+        };
+        if let Some(digest) = &self.digest {
+            if !is_token(&digest.header)
+                || digest.label.as_ref().is_some_and(|label| !is_token(label))
+            {
+                return Some("digest: header and label must be tokens".into());
+            }
+            if !signs(&digest.lower()) {
+                return Some(format!(
+                    "digest: `{}` is not in `signed`, so it protects nothing",
+                    digest.lower()
+                ));
+            }
+        }
+        if let Some(date) = &self.date
+            && (!is_token(&date.header) || !signs(&date.header.to_ascii_lowercase()))
+        {
+            return Some(format!("date: `{}` is not in `signed`", date.header));
+        }
+        match &self.certificate {
+            Some(certificate) if !is_token(&certificate.header) => Some(format!(
+                "certificate: `{}` is no header name",
+                certificate.header
+            )),
+            _ => None,
+        }
+    }
+}

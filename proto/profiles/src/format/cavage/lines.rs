@@ -1,0 +1,217 @@
+//! Which lines are signed, and what they say.
+//!
+//! Comes in: a message, the parameters, the headers that the signature itself sets. Goes out: the lines in order, shared by
+//! signing and verifying so that the two cannot differ. Never a value that is not in the message or in those headers.
+//! Serves draft-cavage-http-signatures-10 §2.3.
+
+use super::spec::{CavageSpec, Names, Order, SignedField};
+use crate::refusal::Refusal;
+use crate::request::{Header, Message};
+
+/// A line of the string to sign.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// As it stands in the `headers` parameter.
+    pub(super) listed: String,
+    /// As it stands at the start of the line.
+    name: String,
+    value: String,
+    /// Where it was sent; the target before all headers, headers set by the signature behind them.
+    sent_at: usize,
+}
+
+/// A header that the signature sets.
+pub(super) struct Set {
+    pub(super) name: String,
+    pub(super) value: String,
+}
+
+/// The lines to sign, in order.
+pub(super) fn lines(
+    spec: &CavageSpec,
+    message: Message<'_>,
+    set: &[Set],
+) -> Result<Vec<Line>, Refusal> {
+    let mut picker = Picker {
+        spec,
+        message,
+        set,
+        picked: Vec::new(),
+        lines: Vec::new(),
+    };
+    for field in &spec.signed {
+        picker.pick(field)?;
+    }
+    let mut lines = picker.lines;
+    match spec.order {
+        Order::Listed => {}
+        Order::Sorted => lines.sort_by(|a, b| a.listed.cmp(&b.listed)),
+        Order::Sent => lines.sort_by_key(|line| line.sent_at),
+    }
+    match lines.is_empty() {
+        true => Err(Refusal::NothingToSign),
+        false => Ok(lines),
+    }
+}
+
+/// `name: value` joined by line feeds.
+pub(super) fn signing_string(spec: &CavageSpec, lines: &[Line]) -> Vec<u8> {
+    let mut text = String::new();
+    for (index, line) in lines.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        text.push_str(&line.name);
+        text.push_str(": ");
+        text.push_str(&line.value);
+    }
+    if spec.trailing_line_feed {
+        text.push('\n');
+    }
+    text.into_bytes()
+}
+
+struct Picker<'a> {
+    spec: &'a CavageSpec,
+    message: Message<'a>,
+    set: &'a [Set],
+    /// Lower-case names of the lines so far.
+    picked: Vec<String>,
+    lines: Vec<Line>,
+}
+
+impl<'a> Picker<'a> {
+    fn pick(&mut self, field: &SignedField) -> Result<(), Refusal> {
+        match field {
+            SignedField::RequestTarget => self.target("(request-target)"),
+            SignedField::BareRequestTarget => self.target("request-target"),
+            SignedField::Header {
+                name,
+                if_sent,
+                repeats,
+            } => {
+                let line = self.header(name, *repeats)?;
+                match line {
+                    Some(line) => self.push(name, line),
+                    None if *if_sent => {}
+                    None => return Err(Refusal::HeaderMissing { name: name.clone() }),
+                }
+                Ok(())
+            }
+            SignedField::Prefix(prefix) => self.wildcard(prefix),
+            SignedField::AllSent => self.wildcard(""),
+        }
+    }
+
+    fn push(&mut self, lower: &str, line: Line) {
+        self.picked.push(lower.to_owned());
+        self.lines.push(line);
+    }
+
+    fn target(&mut self, name: &str) -> Result<(), Refusal> {
+        let Some(request) = self.message.request else {
+            return Err(Refusal::FormatNotAllowed {
+                what: "the target of a response",
+            });
+        };
+        let parameters = &self.spec.request_target;
+        let method = parameters
+            .method
+            .unwrap_or(request.method())
+            .as_str()
+            .to_ascii_lowercase();
+        let target = if parameters.query {
+            request.target()
+        } else {
+            request.path()
+        };
+        let value = format!("{method} {target}");
+        let line = Line {
+            listed: name.into(),
+            name: name.into(),
+            value,
+            sent_at: 0,
+        };
+        self.push(name, line);
+        Ok(())
+    }
+
+    /// The line of one header: what the signature sets goes before what was sent.
+    fn header(&self, lower: &str, repeats: bool) -> Result<Option<Line>, Refusal> {
+        let sent: Vec<(usize, &Header)> = self
+            .message
+            .lines()
+            .iter()
+            .enumerate()
+            .filter(|(_, h)| h.lower_name() == lower)
+            .collect();
+        let set = self
+            .set
+            .iter()
+            .find(|set| set.name.eq_ignore_ascii_case(lower));
+        if sent.len() > 1 && (!repeats || set.is_some()) {
+            return Err(Refusal::HeaderRepeated {
+                name: lower.to_owned(),
+            });
+        }
+        let (spelled, sent_at) = match (sent.first(), set) {
+            (Some((index, header)), _) => (header.name(), index + 1),
+            (None, Some(set)) => (set.name.as_str(), usize::MAX),
+            (None, None) => return Ok(None),
+        };
+        let value = match set {
+            Some(set) => set.value.clone(),
+            None => sent
+                .iter()
+                .map(|(_, header)| header.value())
+                .collect::<Vec<_>>()
+                .join(", "),
+        };
+        let (listed, name) = match self.spec.names {
+            Names::Lower => (lower, lower),
+            Names::ListAsSent => (spelled, lower),
+            Names::AsSent => (spelled, spelled),
+        };
+        Ok(Some(Line {
+            listed: listed.into(),
+            name: name.into(),
+            value,
+            sent_at,
+        }))
+    }
+
+    /// Every header with the prefix that has no line yet, in the order sent, then those that the signature sets.
+    fn wildcard(&mut self, prefix: &str) -> Result<(), Refusal> {
+        let sent = self
+            .message
+            .lines()
+            .iter()
+            .map(|header| header.lower_name().to_owned());
+        let set = self.set.iter().map(|set| set.name.to_ascii_lowercase());
+        let names: Vec<String> = sent
+            .chain(set)
+            .filter(|name| name.starts_with(prefix))
+            .collect();
+        for name in names {
+            if self.picked.contains(&name) || self.is_excluded(&name) {
+                continue;
+            }
+            if let Some(line) = self.header(&name, false)? {
+                self.push(&name, line);
+            }
+        }
+        Ok(())
+    }
+
+    /// The carrier and the certificate are set after the lines are known.
+    fn is_excluded(&self, lower: &str) -> bool {
+        let certificate = self
+            .spec
+            .certificate
+            .as_ref()
+            .map(|header| header.header.as_str());
+        lower.eq_ignore_ascii_case(self.spec.carrier.header())
+            || certificate.is_some_and(|header| header.eq_ignore_ascii_case(lower))
+            || self.spec.never_signed.iter().any(|never| never == lower)
+    }
+}

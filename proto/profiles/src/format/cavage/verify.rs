@@ -1,0 +1,219 @@
+//! The other side of draft-cavage: was this message signed as the profile says, by this certificate?
+//!
+//! Comes in: a message with its signature. Goes out: what was proven, or the first difference, found from the outside in:
+//! parameters, label, key, list of headers, digest, date, and last the signature itself. Never trusts a label to choose
+//! the algorithm: the profile and the certificate's key do.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+
+use super::lines::{Line, Set, lines, signing_string};
+use super::parameters::{Parameters, read};
+use super::spec::{Carrier, CavageSpec, EcdsaForm};
+use super::{date, digest_value};
+use crate::algorithm::{PublicKey, SignatureScheme, ecdsa_der_to_raw};
+use crate::certificate::Certificate;
+use crate::refusal::Refusal;
+use crate::request::Message;
+use crate::verify::{Context, Verified, VerifyError};
+
+/// Verifies a request or response.
+pub(crate) fn verify(
+    spec: &CavageSpec,
+    message: Message<'_>,
+    context: Context<'_>,
+) -> Result<Verified, VerifyError> {
+    let parameters = read(carried(spec, message)?)?;
+    let row = spec.row(context.certificate.public_key().key_type())?;
+    if parameters.get("algorithm") != row.label.as_deref() {
+        let expected = row.label.clone().unwrap_or_else(|| "not labelled".into());
+        return Err(VerifyError::AlgorithmLabel { expected });
+    }
+    check_key(spec, &parameters, context)?;
+    check_certificate(spec, message, context.certificate)?;
+    let set = digest(spec, message)?;
+    let lines = lines(spec, message, &set)?;
+    check_list(parameters.require("headers")?, &lines)?;
+    let issued_at = check_date(spec, message, &lines, context)?;
+    let signature = signature(&parameters, row.ecdsa, row.scheme)?;
+    let key: &PublicKey = context.certificate.public_key();
+    key.verify(row.scheme, &signing_string(spec, &lines), &signature)?;
+    let signed_fields = lines.into_iter().map(|line| line.listed).collect();
+    Ok(Verified {
+        scheme: row.scheme,
+        signed_fields,
+        issued_at,
+    })
+}
+
+/// The certificate a message carries.
+pub(crate) fn certificate_of(
+    spec: &CavageSpec,
+    message: Message<'_>,
+) -> Result<Option<Certificate>, VerifyError> {
+    let Some(carried) = &spec.certificate else {
+        return Ok(None);
+    };
+    let Some(value) = message.once(&carried.header)? else {
+        return Err(VerifyError::CertificateMissing {
+            header: carried.header.clone(),
+        });
+    };
+    match carried.encoding.decode(value) {
+        Some(certificate) => Ok(Some(certificate)),
+        None => Err(VerifyError::CertificateMalformed),
+    }
+}
+
+/// The parameters in the carrier. An `Authorization` of another scheme is no signature.
+fn carried<'a>(spec: &CavageSpec, message: Message<'a>) -> Result<&'a str, VerifyError> {
+    let header = spec.carrier.header();
+    let value = message.once(header)?;
+    let parameters = match spec.carrier {
+        Carrier::Signature => value,
+        Carrier::Authorization => value.and_then(|v| v.strip_prefix(spec.carrier.prefix())),
+    };
+    parameters.ok_or_else(|| VerifyError::SignatureMissing {
+        header: header.into(),
+    })
+}
+
+fn check_key(
+    spec: &CavageSpec,
+    parameters: &Parameters<'_>,
+    context: Context<'_>,
+) -> Result<(), VerifyError> {
+    let found = parameters.require(spec.key_id_parameter.name())?;
+    match spec.key_id.encode(context.certificate, context.settings) {
+        Ok(expected) if expected == found => Ok(()),
+        Ok(_) => Err(VerifyError::KeyId),
+        // Nothing to compare with: the certificate tells who signed.
+        Err(Refusal::SettingMissing { .. }) => Ok(()),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+fn check_certificate(
+    spec: &CavageSpec,
+    message: Message<'_>,
+    expected: &Certificate,
+) -> Result<(), VerifyError> {
+    match certificate_of(spec, message)? {
+        Some(found) if found.der() != expected.der() => Err(VerifyError::CertificateMismatch),
+        _ => Ok(()),
+    }
+}
+
+/// The digest header, as it has to be and as it came.
+fn digest(spec: &CavageSpec, message: Message<'_>) -> Result<Vec<Set>, VerifyError> {
+    let Some(digest) = &spec.digest else {
+        return Ok(Vec::new());
+    };
+    let found = message.once(&digest.header)?;
+    let Some(expected) = digest_value(digest, message)? else {
+        return match found {
+            Some(_) => Err(VerifyError::DigestMismatch),
+            None => Ok(Vec::new()),
+        };
+    };
+    let found = found.ok_or_else(|| Refusal::HeaderMissing {
+        name: digest.lower(),
+    })?;
+    if let Some(label) = &digest.label
+        && found.split_once('=').is_none_or(|(sent, _)| sent != label)
+    {
+        return Err(VerifyError::DigestLabel {
+            expected: label.clone(),
+        });
+    }
+    match found == expected {
+        true => Ok(vec![Set {
+            name: digest.header.clone(),
+            value: expected,
+        }]),
+        false => Err(VerifyError::DigestMismatch),
+    }
+}
+
+/// The list is the profile's: nothing missing, nothing more, in its order.
+fn check_list(listed: &str, lines: &[Line]) -> Result<(), VerifyError> {
+    let listed: Vec<&str> = listed.split(' ').collect();
+    for line in lines {
+        if !listed.contains(&line.listed.as_str()) {
+            return Err(VerifyError::FieldNotSigned {
+                name: line.listed.clone(),
+            });
+        }
+    }
+    for name in &listed {
+        if !lines.iter().any(|line| line.listed == *name) {
+            return Err(VerifyError::FieldUnexpected {
+                name: (*name).to_owned(),
+            });
+        }
+    }
+    for (position, line) in lines.iter().enumerate() {
+        if listed.get(position) != Some(&line.listed.as_str()) {
+            return Err(VerifyError::FieldOrder {
+                position,
+                expected: line.listed.clone(),
+            });
+        }
+    }
+    match listed.get(lines.len()) {
+        Some(doubled) => Err(VerifyError::ParameterRepeated {
+            name: (*doubled).to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// A date that is signed is read, and is fresh when the profile says how fresh.
+fn check_date(
+    spec: &CavageSpec,
+    message: Message<'_>,
+    lines: &[Line],
+    context: Context<'_>,
+) -> Result<Option<Timestamp>, VerifyError> {
+    let Some(spec) = &spec.date else {
+        return Ok(None);
+    };
+    if !lines
+        .iter()
+        .any(|line| line.listed.eq_ignore_ascii_case(&spec.header))
+    {
+        return Ok(None);
+    }
+    let name = spec.header.to_ascii_lowercase();
+    let issued_at = date::sent(spec, message)?;
+    match context.freshness {
+        Some((header, skew_seconds_max))
+            if header.eq_ignore_ascii_case(&spec.header)
+                && context.now.duration_since(issued_at).abs().as_secs()
+                    > i64::from(skew_seconds_max) =>
+        {
+            Err(VerifyError::Stale {
+                name,
+                skew_seconds_max,
+            })
+        }
+        _ => Ok(Some(issued_at)),
+    }
+}
+
+/// The signature as `PublicKey::verify` takes it.
+fn signature(
+    parameters: &Parameters<'_>,
+    form: Option<EcdsaForm>,
+    scheme: SignatureScheme,
+) -> Result<Vec<u8>, VerifyError> {
+    let text = parameters.require("signature")?;
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|_| VerifyError::ParameterMalformed)?;
+    match form {
+        Some(EcdsaForm::Der) => Ok(ecdsa_der_to_raw(&bytes, scheme.hash().len())?),
+        _ => Ok(bytes),
+    }
+}

@@ -1,0 +1,230 @@
+//! A profile as it is written, and what is wrong with one.
+//!
+//! Comes in: TOML text. Goes out: [`File`], every key known, every part checked. Never a default for something banks
+//! disagree on.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::Format;
+use super::operation::Operation;
+use crate::request::is_token;
+
+/// The longest profile read, in bytes.
+const PROFILE_BYTES_MAX: usize = 64 * 1024;
+
+/// How sure we are of a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// A published specification says so.
+    Specified,
+    /// Code that talked to the bank in production does so.
+    Seen,
+    /// Neither was seen; ask the bank.
+    Unconfirmed,
+}
+
+impl Confidence {
+    /// The word as in profiles.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Specified => "specified",
+            Self::Seen => "seen",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// Why a profile cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// Not TOML, an unknown key, or a value of the wrong kind; the message has line and column.
+    #[error("{message}")]
+    Toml {
+        /// What and where, with the line.
+        message: String,
+    },
+    /// Every key is known, but together they make no sense.
+    #[error("profile `{profile}`: {what}")]
+    Senseless {
+        /// The profile.
+        profile: String,
+        /// Where, and what to write instead.
+        what: String,
+    },
+    /// Two profiles of one name.
+    #[error("profile `{profile}` exists already")]
+    Duplicate {
+        /// The name.
+        profile: String,
+    },
+    /// Longer than a profile can be.
+    #[error("the profile has {len} bytes, at most 65536 are read")]
+    TooLong {
+        /// Bytes found.
+        len: usize,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) source: String,
+    pub(super) confidence: Confidence,
+    /// What each setting means, for people.
+    #[serde(default)]
+    pub(super) settings: BTreeMap<String, String>,
+    pub(super) freshness: Option<FreshnessFile>,
+    pub(super) request_id: Option<RequestIdFile>,
+    pub(super) request: Format,
+    pub(super) response: Option<Format>,
+    #[serde(default)]
+    pub(super) operation: Vec<Operation>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FreshnessFile {
+    pub(super) header: String,
+    pub(super) skew_seconds_max: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RequestIdFile {
+    pub(super) header: String,
+    pub(super) form: RequestIdForm,
+    pub(super) required: bool,
+}
+
+/// The form of a request id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequestIdForm {
+    /// A UUID (RFC 9562 §4), hexadecimal in either case, with dashes.
+    Uuid,
+    /// A UUID without dashes.
+    UuidWithoutDashes,
+    #[serde(rename = "up-to-40")]
+    /// Between 1 and 40 characters (OBIE read-write profile, idempotency key).
+    UpTo40,
+    /// Any text that is not empty.
+    Any,
+}
+
+impl RequestIdForm {
+    pub(super) fn fits(self, value: &str) -> bool {
+        let groups = |lens: &[usize], separator: char| {
+            value
+                .split(separator)
+                .map(str::len)
+                .eq(lens.iter().copied())
+                && value
+                    .chars()
+                    .all(|c| c == separator || c.is_ascii_hexdigit())
+        };
+        match self {
+            Self::Uuid => groups(&[8, 4, 4, 4, 12], '-'),
+            Self::UuidWithoutDashes => groups(&[32], '-'),
+            Self::UpTo40 => (1..=40).contains(&value.len()),
+            Self::Any => !value.is_empty(),
+        }
+    }
+
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Self::Uuid => "a UUID",
+            Self::UuidWithoutDashes => "a UUID without dashes",
+            Self::UpTo40 => "between 1 and 40 characters long",
+            Self::Any => "there with a value",
+        }
+    }
+}
+
+impl File {
+    pub(super) fn parse(text: &str) -> Result<Self, ProfileError> {
+        if text.len() > PROFILE_BYTES_MAX {
+            return Err(ProfileError::TooLong { len: text.len() });
+        }
+        let file: Self = toml::from_str(text).map_err(|error| ProfileError::Toml {
+            message: error.to_string(),
+        })?;
+        match file.complaint() {
+            Some(what) => Err(ProfileError::Senseless {
+                profile: file.name,
+                what,
+            }),
+            None => Ok(file),
+        }
+    }
+
+    fn complaint(&self) -> Option<String> {
+        let name_byte =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+        if self.name.is_empty() || !self.name.bytes().all(name_byte) {
+            return Some("name: use lower-case letters, digits, dots and dashes".into());
+        }
+        if self.title.is_empty() || self.source.is_empty() {
+            return Some("title and source must not be empty".into());
+        }
+        self.request
+            .complaint(false)
+            .map(|what| format!("request.{what}"))
+            .or_else(|| {
+                let response = self.response.as_ref()?;
+                response
+                    .complaint(true)
+                    .map(|what| format!("response.{what}"))
+            })
+            .or_else(|| self.header_complaint())
+            .or_else(|| self.settings_complaint())
+            .or_else(|| self.operation.iter().find_map(Operation::complaint))
+    }
+
+    fn header_complaint(&self) -> Option<String> {
+        let lower = |name: &str| is_token(name) && name == name.to_ascii_lowercase();
+        if self
+            .freshness
+            .as_ref()
+            .is_some_and(|freshness| !lower(&freshness.header))
+        {
+            return Some("freshness.header: write a lower-case header name".into());
+        }
+        if self
+            .request_id
+            .as_ref()
+            .is_some_and(|id| !lower(&id.header))
+        {
+            return Some("request_id.header: write a lower-case header name".into());
+        }
+        None
+    }
+
+    /// Settings are described for people, and no description lies about a setting that nothing reads.
+    fn settings_complaint(&self) -> Option<String> {
+        let response = self.response.iter().flat_map(Format::settings);
+        let read: Vec<&str> = self
+            .request
+            .settings()
+            .into_iter()
+            .chain(response)
+            .map(|(name, _)| name)
+            .collect();
+        if let Some(name) = read.iter().find(|name| !self.settings.contains_key(**name)) {
+            return Some(format!("settings: say what `{name}` is"));
+        }
+        match self
+            .settings
+            .keys()
+            .find(|name| !read.contains(&name.as_str()))
+        {
+            Some(name) => Some(format!("settings: nothing reads `{name}`")),
+            None => None,
+        }
+    }
+}
