@@ -9,7 +9,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 /// Tells the wall-clock time.
-pub trait Clock: Send + Sync + 'static {
+pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// The time now, UTC.
     fn now(&self) -> Timestamp;
 }

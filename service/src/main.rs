@@ -1,1 +1,127 @@
-fn main() {}
+//! `sealkeepd`: the Sealkeep key service.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use sealkeep_service::config::{Config, LogFormat};
+use sealkeep_service::domain::CallerName;
+use sealkeep_service::run::{self, RunError};
+use sealkeep_service::{backend, process};
+
+/// Keeps the keys of QWACs and QSealCs behind PKCS#11 and signs what policy allows.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the store and its first officer.
+    Init {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The officer: the SPIFFE URI or DNS name in the person's client certificate.
+        #[arg(long, value_parser = caller_name)]
+        officer: CallerName,
+    },
+    /// Serve until SIGTERM.
+    Run {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Take the PIN from this environment variable. Insecure: other processes of the user can read it.
+        #[arg(long, value_name = "VARIABLE")]
+        pin_env_insecure: Option<String>,
+    },
+    /// Check a configuration file and the files it names.
+    CheckConfig {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Forget that the token refused the PIN, after it was corrected. The next start tries it once.
+    ClearPin {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+fn caller_name(text: &str) -> Result<CallerName, String> {
+    CallerName::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn main() -> ExitCode {
+    match act(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "the last word of a process that could not start"
+)]
+fn complain(error: &RunError) {
+    eprintln!("sealkeepd: {}: {error}", error.reason());
+}
+
+#[allow(clippy::print_stdout, reason = "the answer of a command")]
+fn act(command: Command) -> Result<(), RunError> {
+    match command {
+        Command::Init { config, officer } => {
+            let config = Config::read(&config)?;
+            runtime(1)?.block_on(run::init(&config, officer.clone()))?;
+            println!("initialised {}", config.store.sqlite_file.display());
+            println!("first officer {officer}");
+        }
+        Command::CheckConfig { config } => {
+            run::check(&config)?;
+            println!("{}: ok", config.display());
+        }
+        Command::ClearPin { config } => {
+            let marker = Config::read(&config)?.pin_marker();
+            backend::pkcs11::clear_pin_marker(&marker)?;
+            println!("cleared; the next start tries the PIN once");
+        }
+        Command::Run {
+            config,
+            pin_env_insecure,
+        } => {
+            let config = Config::read(&config)?;
+            process::harden()?;
+            log(config.log.format);
+            let cores = std::thread::available_parallelism().map_or(2, |n| n.get());
+            let threads = config.runtime.worker_threads.unwrap_or((cores / 2).max(1));
+            runtime(threads)?.block_on(run::run(config, pin_env_insecure))?;
+        }
+    }
+    Ok(())
+}
+
+fn runtime(worker_threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads)
+        .enable_all()
+        .build()
+}
+
+/// Logs go to standard error; `RUST_LOG` chooses (tracing-subscriber's EnvFilter), `info` by default.
+fn log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.with_ansi(false).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}

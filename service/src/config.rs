@@ -1,0 +1,368 @@
+//! What the operator wrote, checked.
+//!
+//! In: one TOML file. Out: a [`Config`] whose paths are absolute and whose limits are in range. Unknown keys are errors:
+//! a misspelt limit must not become the default. Never: a secret; the file names where the PIN lies.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::backend::pkcs11::Pkcs11Config;
+use crate::credential::TrustAnchors;
+use crate::domain::Environment;
+
+/// The configuration file. Relative paths in it are relative to its own directory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where callers connect, and how the service shows itself.
+    pub listen: ListenConfig,
+    /// The PKCS#11 token.
+    pub token: TokenConfig,
+    /// Where state is kept.
+    pub store: StoreConfig,
+    /// Which CAs may have issued our certificates.
+    #[serde(default)]
+    pub trust: TrustConfig,
+    /// What is logged about running.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// The shape of the process.
+    #[serde(default)]
+    pub runtime: RuntimeConfig,
+}
+
+/// `[listen]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenConfig {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The service's certificate chain, PEM.
+    pub certificate_file: PathBuf,
+    /// Its private key, PEM. This key authenticates the service to callers; it is no PSD2 key.
+    pub key_file: PathBuf,
+    /// The CAs of callers, PEM.
+    pub caller_ca_file: PathBuf,
+    /// Whether gRPC reflection answers. Callers are authenticated all the same.
+    #[serde(default = "yes")]
+    pub reflection: bool,
+}
+
+/// `[token]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// What the service calls it.
+    pub name: String,
+    /// The vendor's PKCS#11 library.
+    pub module: PathBuf,
+    /// The token's label.
+    pub label: String,
+    /// Its serial number, when the label is not enough.
+    pub serial: Option<String>,
+    /// A file that holds the PIN, mode 0400.
+    pub pin_file: Option<PathBuf>,
+    /// The name of a systemd credential that holds the PIN (systemd.exec(5), LoadCredential).
+    pub pin_credential: Option<String>,
+    /// Sessions, each with a thread of its own.
+    #[serde(default = "default_sessions")]
+    pub session_count: u16,
+    /// Requests that may wait for a session.
+    #[serde(default = "default_queue")]
+    pub queue_length_max: u32,
+    /// Lets the module be pkcs11-spy, which prints the PIN. For tests.
+    #[serde(default)]
+    pub allow_spy: bool,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The SQLite database; made by `sealkeepd init`.
+    pub sqlite_file: PathBuf,
+}
+
+/// `[trust]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustConfig {
+    /// CAs whose certificates are for sandboxes, PEM files.
+    #[serde(default)]
+    pub sandbox_anchor_files: Vec<PathBuf>,
+    /// CAs whose certificates are for production, PEM files.
+    #[serde(default)]
+    pub production_anchor_files: Vec<PathBuf>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// How lines look.
+    #[serde(default)]
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `[runtime]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// Threads that serve requests, beside one for each session of the token. Half of the cores when absent: the
+    /// token's threads need the rest.
+    pub worker_threads: Option<usize>,
+    /// How long requests in flight may take to finish after SIGTERM, seconds.
+    #[serde(default = "default_drain")]
+    pub drain_timeout_s: u64,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            worker_threads: None,
+            drain_timeout_s: default_drain(),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+fn default_sessions() -> u16 {
+    4
+}
+fn default_queue() -> u32 {
+    1_024
+}
+fn default_drain() -> u64 {
+    10
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is not what it should be; the message has line and column.
+    #[error("{path}: {problem}")]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A value is out of range.
+    #[error("{path}: {field}: {rule}")]
+    Value {
+        /// Which file.
+        path: PathBuf,
+        /// Which key.
+        field: &'static str,
+        /// What it must be.
+        rule: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut config = Self::parse(path, &text)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        config.resolve(base);
+        Ok(config)
+    }
+
+    /// Checks a text; paths stay as they are.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            problem: error.to_string().trim_end().to_owned(),
+        })?;
+        config.check().map_err(|(field, rule)| ConfigError::Value {
+            path: path.to_owned(),
+            field,
+            rule: rule.to_owned(),
+        })?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let token = &self.token;
+        if token.name.is_empty() || token.name.len() > 63 {
+            return Err(("token.name", "1 to 63 bytes"));
+        }
+        if !token.module.is_absolute() {
+            return Err((
+                "token.module",
+                "must be an absolute path: it is code that will run",
+            ));
+        }
+        if !(1..=64).contains(&token.session_count) {
+            return Err(("token.session_count", "1 to 64"));
+        }
+        if !(1..=65_536).contains(&token.queue_length_max) {
+            return Err(("token.queue_length_max", "1 to 65536"));
+        }
+        if token.pin_file.is_some() && token.pin_credential.is_some() {
+            return Err((
+                "token.pin_file",
+                "give pin_file or pin_credential, not both",
+            ));
+        }
+        if self
+            .runtime
+            .worker_threads
+            .is_some_and(|count| !(1..=64).contains(&count))
+        {
+            return Err(("runtime.worker_threads", "1 to 64"));
+        }
+        if !(1..=300).contains(&self.runtime.drain_timeout_s) {
+            return Err(("runtime.drain_timeout_s", "1 to 300"));
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, base: &Path) {
+        let files = [
+            &mut self.listen.certificate_file,
+            &mut self.listen.key_file,
+            &mut self.listen.caller_ca_file,
+            &mut self.store.sqlite_file,
+        ];
+        let anchors = self
+            .trust
+            .sandbox_anchor_files
+            .iter_mut()
+            .chain(&mut self.trust.production_anchor_files);
+        for path in files
+            .into_iter()
+            .chain(anchors)
+            .chain(&mut self.token.pin_file)
+        {
+            *path = base.join(&*path);
+        }
+    }
+
+    /// The trust anchors, read.
+    pub fn trust_anchors(&self) -> Result<TrustAnchors, ConfigError> {
+        let mut anchors = TrustAnchors::default();
+        let sandbox = self
+            .trust
+            .sandbox_anchor_files
+            .iter()
+            .map(|p| (Environment::Sandbox, p));
+        let production = self
+            .trust
+            .production_anchor_files
+            .iter()
+            .map(|p| (Environment::Production, p));
+        for (environment, path) in sandbox.chain(production) {
+            let pem = std::fs::read(path).map_err(|source| ConfigError::File {
+                path: path.clone(),
+                source,
+            })?;
+            anchors
+                .add_pem(environment, &pem)
+                .map_err(|error| ConfigError::Syntax {
+                    path: path.clone(),
+                    problem: error.to_string(),
+                })?;
+        }
+        Ok(anchors)
+    }
+
+    /// The part that the PKCS#11 backend takes.
+    pub fn pkcs11(&self) -> Pkcs11Config {
+        let token = &self.token;
+        Pkcs11Config {
+            name: token.name.clone(),
+            module: token.module.clone(),
+            token_label: token.label.clone(),
+            token_serial: token.serial.clone(),
+            session_count: token.session_count,
+            queue_length_max: token.queue_length_max as usize,
+            allow_spy: token.allow_spy,
+        }
+    }
+
+    /// Where a refused PIN is remembered.
+    pub fn pin_marker(&self) -> PathBuf {
+        let mut path = self.store.sqlite_file.clone().into_os_string();
+        path.push(".pin-refused");
+        path.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../deploy/sealkeep.toml");
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("c.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_sample_parses() {
+        parse(SAMPLE).unwrap();
+    }
+
+    #[test]
+    fn refuses_unknown_keys_by_name() {
+        let error = parse(&SAMPLE.replace("session_count", "sesion_count")).unwrap_err();
+        assert!(
+            error.contains("sesion_count") && error.contains("line"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn refuses_values_out_of_range_by_name() {
+        for (from, to, field) in [
+            (
+                "session_count = 4",
+                "session_count = 0",
+                "token.session_count",
+            ),
+            ("module = \"/", "module = \"", "token.module"),
+            (
+                "drain_timeout_s = 10",
+                "drain_timeout_s = 0",
+                "runtime.drain_timeout_s",
+            ),
+            (
+                "pin_file = ",
+                "pin_credential = \"p\"\npin_file = ",
+                "token.pin_file",
+            ),
+        ] {
+            assert!(SAMPLE.contains(from), "{from}");
+            let error = parse(&SAMPLE.replace(from, to)).unwrap_err();
+            assert!(error.contains(field), "{error}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Enrolment: a key in the token and a request for its certificate.
+
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::csr::{self, Subject};
+use super::{CredentialError, CsrError};
+use crate::audit::Event;
+use crate::backend::{BackendError, GeneratedKey, KeyId, KeySpec};
+use crate::domain::{CallerName, Name, Purpose, VersionId};
+use crate::registry::{ChangeError, Registry};
+use crate::store::NewVersion;
+
+/// What an officer wants.
+#[derive(Debug)]
+pub struct EnrolRequest {
+    /// The credential; made when absent.
+    pub credential: Name,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The key pair to make.
+    pub key: KeySpec,
+    /// The subject of the request.
+    pub subject: Subject,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// The new version, in state `Requested`.
+    pub version: VersionId,
+    /// The request, PEM.
+    pub csr_pem: String,
+}
+
+impl Registry {
+    /// Makes a key in the token and a version around it. The key's identity is in the log before the key exists, so
+    /// that a crash in between leaves no key that nobody knows of.
+    pub async fn enrol(
+        &self,
+        who: &CallerName,
+        request: EnrolRequest,
+        deadline: Instant,
+    ) -> Result<Enrolled, CredentialError> {
+        let _turn = self.turn().await;
+        let EnrolRequest {
+            credential,
+            purpose,
+            key: spec,
+            subject,
+        } = request;
+        subject.check(purpose)?;
+        if let Some(known) = self.world.load().credentials.get(&credential) {
+            if known.purpose != purpose {
+                return Err(CredentialError::purpose(
+                    &credential,
+                    known.purpose,
+                    purpose,
+                ));
+            }
+        }
+        let id = KeyId::random();
+        let about = json!({
+            "credential": credential.as_str(),
+            "key_id": id.to_string(),
+            "key_algorithm": spec.to_string(),
+        });
+        let announced = self
+            .audit
+            .append(Event::KeyGenerate, Some(who.as_str()), about)
+            .await;
+        let announced = announced.map_err(ChangeError::from)?;
+        let made = self
+            .generate(id, &credential, purpose, spec, &subject, deadline)
+            .await;
+        let (key, csr_der) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let recorded = self.failed(who, announced, &error.to_string()).await;
+                recorded.map_err(ChangeError::from)?;
+                return Err(error);
+            }
+        };
+        let csr_pem = csr::pem(&csr_der);
+        let data = json!({
+            "credential": credential.as_str(),
+            "purpose": purpose.as_str(),
+            "key_id": id.to_string(),
+            "spki_sha256": hex::encode(key.key.spki_sha256),
+            "local": key.evidence.local,
+        });
+        let new = NewVersion {
+            credential: credential.clone(),
+            purpose,
+            key_id: id,
+            spki_der: key.spki_der,
+            key_algorithm: spec.to_string(),
+            evidence: key.evidence,
+            csr_der,
+            created: self.clock.now(),
+        };
+        let write = self.world.store().insert_version(&new);
+        match self.change(who, Event::CredentialEnrol, data, write).await {
+            Ok(number) => Ok(Enrolled {
+                version: VersionId { credential, number },
+                csr_pem,
+            }),
+            Err(error) => {
+                self.discard(&key.key, deadline).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn generate(
+        &self,
+        id: KeyId,
+        credential: &Name,
+        purpose: Purpose,
+        spec: KeySpec,
+        subject: &Subject,
+        deadline: Instant,
+    ) -> Result<(GeneratedKey, Vec<u8>), CredentialError> {
+        let generated = self
+            .backend
+            .generate(id, credential.as_str(), spec, deadline)
+            .await;
+        let key = generated.map_err(ChangeError::from)?;
+        let sign = |scheme, digest: Vec<u8>| self.backend.sign(&key.key, scheme, &digest, deadline);
+        match csr::build(subject, purpose, &key.spki_der, sign).await {
+            Ok(csr_der) => Ok((key, csr_der)),
+            Err(error) => {
+                self.discard(&key.key, deadline).await;
+                Err(match error {
+                    CsrError::Backend(error) => ChangeError::from(error).into(),
+                    other => other.into(),
+                })
+            }
+        }
+    }
+
+    /// Destroys a key that no version was made for.
+    async fn discard(&self, key: &crate::backend::KeyRef, deadline: Instant) {
+        let destroyed: Result<(), BackendError> = self.backend.destroy(key, deadline).await;
+        if let Err(error) = destroyed {
+            tracing::error!(key = %key.id, %error, "a key without a version stays in the token");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Installation of an issued certificate, and activation.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sealkeep_profiles::certificate::Certificate;
+use serde_json::json;
+
+use super::CredentialError;
+use super::checks::{self, Candidate, Finding};
+use super::csr::{armour, plain_scheme};
+use super::state::{self, Happening};
+use crate::audit::Event;
+use crate::domain::{CallerName, Credential, Name, Version, VersionId, VersionState};
+use crate::registry::{ChangeError, Registry};
+use crate::store::IssuedRow;
+
+/// Largest chain, bytes of PEM.
+pub const CHAIN_PEM_BYTES_MAX: usize = 64 * 1024;
+/// Most certificates in a chain.
+pub const CHAIN_CERTIFICATES_MAX: usize = 8;
+
+/// What the checks found; nothing of it blocks.
+#[derive(Debug)]
+pub struct Installed {
+    /// The version.
+    pub version: VersionId,
+    /// All findings.
+    pub findings: Vec<Finding>,
+}
+
+/// Which version a name means.
+struct Found {
+    credential: Arc<Credential>,
+    version: Arc<Version>,
+}
+
+impl Registry {
+    /// Checks a chain for a version and installs it, unless a check blocks or only checking was asked for.
+    pub async fn install(
+        &self,
+        who: &CallerName,
+        name: &str,
+        chain_pem: &str,
+        validate_only: bool,
+        deadline: Instant,
+    ) -> Result<Installed, CredentialError> {
+        let _turn = self.turn().await;
+        let found = self.find(name)?;
+        let version = &found.version;
+        let state = next(version, Happening::Installed)?;
+        let chain = read_chain(chain_pem)?;
+        let snapshot = self.world.load();
+        let (mut findings, environment) = checks::run(&Candidate {
+            version,
+            purpose: found.credential.purpose,
+            previous: previous(&found.credential, version.id.number),
+            others: snapshot
+                .credentials
+                .values()
+                .flat_map(|c| &c.versions)
+                .filter(|other| other.id != version.id)
+                .filter_map(|other| Some(other.issued.as_ref()?.leaf().sha256()))
+                .collect(),
+            chain: &chain,
+            anchors: &self.trust,
+            now: self.clock.now(),
+        });
+        if !findings.iter().any(|finding| finding.code == "key.match") {
+            findings.extend(self.key_proof(version, &chain[0], deadline).await?);
+        }
+        let environment = match environment {
+            Some(known) if !findings.iter().any(|f| f.blocking) => known,
+            _ => return Err(CredentialError::Blocked(findings)),
+        };
+        let installed = Installed {
+            version: version.id.clone(),
+            findings,
+        };
+        if validate_only {
+            return Ok(installed);
+        }
+        let data = json!({
+            "version": version.id.to_string(),
+            "certificate_sha256": hex::encode(chain[0].sha256()),
+            "environment": environment.as_str(),
+            "findings": installed.findings.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(),
+        });
+        let chain_pem = chain
+            .iter()
+            .map(|c| armour("CERTIFICATE", c.der()))
+            .collect();
+        let row = IssuedRow {
+            chain_pem,
+            environment,
+        };
+        let write = self.world.store().install(&version.id, &row, state);
+        self.change(who, Event::CredentialInstall, data, write)
+            .await?;
+        Ok(installed)
+    }
+
+    /// The key in the token makes a signature that verifies under the certificate: no other object answers to its id.
+    async fn key_proof(
+        &self,
+        version: &Version,
+        leaf: &Certificate,
+        deadline: Instant,
+    ) -> Result<Option<Finding>, CredentialError> {
+        // Begins with a byte that no other signed language begins with.
+        let challenge = [b"\0sealkeep/selftest/v1".as_slice(), &leaf.sha256()].concat();
+        let Some(scheme) = plain_scheme(leaf.public_key().key_type()) else {
+            return Ok(None);
+        };
+        let digest = scheme.hash().digest(&challenge);
+        let raw = self
+            .backend
+            .sign(&version.key, scheme, &digest, deadline)
+            .await;
+        let raw = raw.map_err(ChangeError::from)?;
+        let verified = leaf.public_key().verify(scheme, &challenge, &raw);
+        Ok(verified.err().map(|_| Finding {
+            code: "key.proof".to_owned(),
+            blocking: true,
+            detail: "the key in the token does not sign for this certificate".to_owned(),
+        }))
+    }
+
+    /// Puts a version to use. Binds it to the banks that list its credential and have no version of it yet; with
+    /// `rebind` also to those that have another one.
+    pub async fn activate(
+        &self,
+        who: &CallerName,
+        name: &str,
+        rebind: bool,
+    ) -> Result<(VersionId, Vec<Name>), CredentialError> {
+        let _turn = self.turn().await;
+        let found = self.find(name)?;
+        let version = &found.version;
+        let state = next(version, Happening::Activated)?;
+        let now = self.clock.now();
+        let valid = version.issued.as_ref().is_some_and(|issued| {
+            (issued.leaf().not_before()..=issued.leaf().not_after()).contains(&now)
+        });
+        if !valid {
+            return Err(CredentialError::NotValidNow(version.id.clone()));
+        }
+        let banks: Vec<Name> = self
+            .world
+            .load()
+            .banks
+            .values()
+            .filter(|d| d.bank.credentials.contains(&version.id.credential))
+            .filter(|d| rebind || !d.bound.contains_key(&version.id.credential))
+            .map(|d| d.bank.name.clone())
+            .collect();
+        let data = json!({
+            "version": version.id.to_string(),
+            "banks": banks.iter().map(Name::as_str).collect::<Vec<_>>(),
+        });
+        let write = self
+            .world
+            .store()
+            .set_state_and_bind(&version.id, state, &banks);
+        self.change(who, Event::CredentialActivate, data, write)
+            .await?;
+        Ok((version.id.clone(), banks))
+    }
+
+    /// `credentials/{credential}/versions/{number}`, or `credentials/{credential}` for the newest.
+    fn find(&self, name: &str) -> Result<Found, CredentialError> {
+        let unknown = || CredentialError::Unknown(name.chars().take(200).collect());
+        let rest = name.strip_prefix("credentials/").ok_or_else(unknown)?;
+        let snapshot = self.world.load();
+        let (credential, number) = match VersionId::from_resource(name) {
+            Ok(id) => (id.credential, Some(id.number)),
+            Err(_) => (Name::try_from(rest).map_err(|_| unknown())?, None),
+        };
+        let credential = snapshot.credentials.get(&credential).ok_or_else(unknown)?;
+        let version = match number {
+            Some(number) => credential.version(number),
+            None => credential.newest(),
+        };
+        let version = version.ok_or_else(unknown)?.clone();
+        Ok(Found {
+            credential: credential.clone(),
+            version,
+        })
+    }
+
+    /// The request of a version, PEM.
+    pub fn csr_pem(&self, name: &str) -> Result<(VersionId, String), CredentialError> {
+        let version = self.find(name)?.version;
+        Ok((version.id.clone(), super::csr::pem(&version.csr_der)))
+    }
+}
+
+fn next(version: &Version, happening: Happening) -> Result<VersionState, CredentialError> {
+    state::next(version.state, happening).map_err(|source| CredentialError::State {
+        version: version.id.clone(),
+        source,
+    })
+}
+
+fn read_chain(pem: &str) -> Result<Vec<Certificate>, CredentialError> {
+    let unreadable = |why: String| Err(CredentialError::Unreadable(why));
+    if pem.len() > CHAIN_PEM_BYTES_MAX {
+        return unreadable(format!("more than {CHAIN_PEM_BYTES_MAX} bytes"));
+    }
+    match Certificate::chain_from_pem(pem.as_bytes()) {
+        Err(error) => unreadable(error.to_string()),
+        Ok(chain) if chain.is_empty() => unreadable("no certificate in it".to_owned()),
+        Ok(chain) if chain.len() > CHAIN_CERTIFICATES_MAX => {
+            unreadable(format!("more than {CHAIN_CERTIFICATES_MAX} certificates"))
+        }
+        Ok(chain) => Ok(chain),
+    }
+}
+
+/// The certificate of the newest older version that has one.
+fn previous(credential: &Credential, number: u32) -> Option<&Certificate> {
+    let older = credential
+        .versions
+        .iter()
+        .rev()
+        .filter(|v| v.id.number < number);
+    older
+        .filter_map(|v| v.issued.as_ref())
+        .map(|issued| issued.leaf())
+        .next()
+}

@@ -1,0 +1,94 @@
+//! Where a version may go from where it is: the whole of its life in one table.
+
+use crate::domain::VersionState;
+
+/// What happens to a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// Its certificate passed the checks and was installed. Again is allowed until it is used: a QTSP may reissue.
+    Installed,
+    /// An officer put it to use.
+    Activated,
+}
+
+/// The state does not allow it.
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+#[error("is {state}; {hint}")]
+pub struct Forbidden {
+    state: &'static str,
+    hint: &'static str,
+}
+
+/// The state after something happened.
+pub fn next(state: VersionState, happening: Happening) -> Result<VersionState, Forbidden> {
+    use Happening::{Activated, Installed};
+    use VersionState::{Active, Destroyed, Frozen, Requested, Retired, Retiring, Revoked, Staged};
+    let forbid = |hint| {
+        Err(Forbidden {
+            state: state.as_str(),
+            hint,
+        })
+    };
+    match (state, happening) {
+        (Requested | Staged, Installed) => Ok(Staged),
+        (Staged | Active, Activated) => Ok(Active),
+        (Requested, Activated) => forbid("install its certificate first"),
+        (Active | Retiring | Retired | Destroyed | Frozen | Revoked, Installed) => {
+            forbid("a certificate is installed once; enrol a new version")
+        }
+        (Frozen, Activated) => forbid("unfreeze it first"),
+        (Retiring | Retired | Destroyed | Revoked, Activated) => {
+            forbid("it cannot come back; enrol a new version")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use VersionState::*;
+
+    #[test]
+    fn the_whole_table() {
+        let all = [
+            Requested, Staged, Active, Retiring, Retired, Destroyed, Frozen, Revoked,
+        ];
+        let installed = all.map(|state| next(state, Happening::Installed).ok());
+        let activated = all.map(|state| next(state, Happening::Activated).ok());
+        assert_eq!(
+            installed,
+            [
+                Some(Staged),
+                Some(Staged),
+                None,
+                None,
+                None,
+                None,
+                None,
+                None
+            ]
+        );
+        assert_eq!(
+            activated,
+            [
+                None,
+                Some(Active),
+                Some(Active),
+                None,
+                None,
+                None,
+                None,
+                None
+            ]
+        );
+    }
+
+    #[test]
+    fn only_active_and_retiring_versions_sign() {
+        let all = [
+            Requested, Staged, Active, Retiring, Retired, Destroyed, Frozen, Revoked,
+        ];
+        let signing: Vec<_> = all.into_iter().filter(|state| state.signs()).collect();
+        assert_eq!(signing, [Active, Retiring]);
+    }
+}

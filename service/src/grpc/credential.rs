@@ -1,0 +1,194 @@
+//! `CredentialService`.
+
+use sealkeep_proto::v1::{self, credential_service_server::CredentialService};
+use tonic::{Request, Response, Status};
+
+use super::entry::{Entry, enter, enter_long};
+use super::error::status_of;
+use super::watch::{self, Updates, Watch};
+use super::{Api, wire};
+use crate::credential::{CredentialError, EnrolRequest, Subject};
+use crate::domain::{Role, VersionId};
+
+/// Who may read credentials.
+const READERS: [Role; 3] = [Role::Officer, Role::Auditor, Role::Monitor];
+
+#[tonic::async_trait]
+impl CredentialService for Api {
+    async fn enrol_credential(
+        &self,
+        request: Request<v1::EnrolCredentialRequest>,
+    ) -> Result<Response<v1::EnrolCredentialResponse>, Status> {
+        let Entry {
+            caller,
+            deadline,
+            message,
+        } = enter_long(request)?;
+        self.require(&caller, &[Role::Officer], "EnrolCredential")
+            .await?;
+        let subject = message.subject.unwrap_or_default();
+        let request = EnrolRequest {
+            credential: wire::name("credential", message.credential)?,
+            purpose: wire::purpose(message.purpose)?,
+            key: wire::key_spec(message.key_algorithm)?,
+            subject: Subject {
+                country: subject.country,
+                organization: subject.organization,
+                organization_identifier: subject.organization_identifier,
+                common_name: subject.common_name,
+                dns_names: subject.dns_names,
+            },
+        };
+        let enrolled = self.0.registry.enrol(&caller, request, deadline).await;
+        let enrolled = enrolled.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::EnrolCredentialResponse {
+            version: Some(self.version(&enrolled.version)?),
+            csr_pem: enrolled.csr_pem,
+        }))
+    }
+
+    async fn get_certificate_signing_request(
+        &self,
+        request: Request<v1::GetCertificateSigningRequestRequest>,
+    ) -> Result<Response<v1::GetCertificateSigningRequestResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &READERS, "GetCertificateSigningRequest")
+            .await?;
+        let found = self
+            .0
+            .registry
+            .csr_pem(&message.name)
+            .map_err(|error| status_of(&error))?;
+        let (version, csr_pem) = (found.0.resource(), found.1);
+        Ok(Response::new(v1::GetCertificateSigningRequestResponse {
+            version,
+            csr_pem,
+        }))
+    }
+
+    async fn install_certificate(
+        &self,
+        request: Request<v1::InstallCertificateRequest>,
+    ) -> Result<Response<v1::InstallCertificateResponse>, Status> {
+        let Entry {
+            caller,
+            deadline,
+            message,
+        } = enter(request)?;
+        self.require(&caller, &[Role::Officer], "InstallCertificate")
+            .await?;
+        let v1::InstallCertificateRequest {
+            name,
+            certificate_chain_pem,
+            validate_only,
+        } = message;
+        let installed = self
+            .0
+            .registry
+            .install(
+                &caller,
+                &name,
+                &certificate_chain_pem,
+                validate_only,
+                deadline,
+            )
+            .await
+            .map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::InstallCertificateResponse {
+            version: Some(self.version(&installed.version)?),
+            findings: installed.findings.into_iter().map(wire::finding).collect(),
+        }))
+    }
+
+    async fn activate_version(
+        &self,
+        request: Request<v1::ActivateVersionRequest>,
+    ) -> Result<Response<v1::ActivateVersionResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &[Role::Officer], "ActivateVersion")
+            .await?;
+        let activated = self
+            .0
+            .registry
+            .activate(&caller, &message.name, message.rebind)
+            .await;
+        let (version, banks) = activated.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::ActivateVersionResponse {
+            version: Some(self.version(&version)?),
+            bound_banks: banks.iter().map(ToString::to_string).collect(),
+        }))
+    }
+
+    async fn get_credential(
+        &self,
+        request: Request<v1::GetCredentialRequest>,
+    ) -> Result<Response<v1::GetCredentialResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &READERS, "GetCredential").await?;
+        let snapshot = self.0.world.load();
+        let found = snapshot.credentials.get(message.credential.as_str());
+        let found = found
+            .ok_or_else(|| status_of(&CredentialError::Unknown(message.credential.clone())))?;
+        let credential = Some(wire::credential(found, &self.0.backend.info().name));
+        Ok(Response::new(v1::GetCredentialResponse { credential }))
+    }
+
+    async fn list_credentials(
+        &self,
+        request: Request<v1::ListCredentialsRequest>,
+    ) -> Result<Response<v1::ListCredentialsResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &READERS, "ListCredentials").await?;
+        let (snapshot, token) = (self.0.world.load(), self.0.backend.info().name);
+        let all = snapshot.credentials.values();
+        let all = all.map(|c| (c.name.to_string(), wire::credential(c, &token)));
+        let (credentials, next_page_token) =
+            wire::page(all, message.page_size, &message.page_token)?;
+        Ok(Response::new(v1::ListCredentialsResponse {
+            credentials,
+            next_page_token,
+        }))
+    }
+
+    type WatchCredentialStream = Updates;
+
+    async fn watch_credential(
+        &self,
+        request: Request<v1::WatchCredentialRequest>,
+    ) -> Result<Response<Updates>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        let v1::WatchCredentialRequest { credential, bank } = message;
+        let updates = watch::start(
+            self.0.clone(),
+            Watch {
+                caller,
+                credential,
+                bank,
+            },
+        )?;
+        Ok(Response::new(updates))
+    }
+}
+
+impl Api {
+    /// A version as it is in the snapshot now.
+    fn version(&self, id: &VersionId) -> Result<v1::Version, Status> {
+        let snapshot = self.0.world.load();
+        let found = snapshot
+            .credentials
+            .get(&id.credential)
+            .and_then(|c| c.version(id.number));
+        let found = found.ok_or_else(|| status_of(&CredentialError::Unknown(id.resource())))?;
+        Ok(wire::version(found, &self.0.backend.info().name))
+    }
+}

@@ -1,0 +1,150 @@
+//! `TlsService`.
+
+use sealkeep_profiles::format::certificate_verify;
+use sealkeep_proto::v1::{self, tls_service_server::TlsService};
+use tonic::{Request, Response, Status};
+
+use super::Api;
+use super::entry::{Entry, enter};
+use super::error::{invalid, status_of};
+use crate::authz;
+use crate::domain::{CallerName, Operation, Version, VersionId};
+use crate::signing::{Handshake, Released, SigningError, TlsInput};
+
+#[tonic::async_trait]
+impl TlsService for Api {
+    async fn get_tls_identity(
+        &self,
+        request: Request<v1::GetTlsIdentityRequest>,
+    ) -> Result<Response<v1::GetTlsIdentityResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        let snapshot = self.0.world.load();
+        let (credential, bank) = (&message.credential, &message.bank);
+        let grant = authz::grant(&snapshot, &caller, Operation::Tls, credential, bank)
+            .map_err(|denied| status_of(&denied))?;
+        let destination = grant.destination();
+        let not_bound = || status_of(&SigningError::NotBound(grant.not_bound()));
+        let version = destination
+            .bound
+            .get(grant.credential())
+            .ok_or_else(not_bound)?;
+        let (certificate_chain, signature_schemes) = identity(version);
+        Ok(Response::new(v1::GetTlsIdentityResponse {
+            credential: grant.credential().to_string(),
+            version: version.id.resource(),
+            certificate_chain,
+            signature_schemes,
+            tls12_allowed: destination.bank.tls12_allowed,
+            hosts: destination
+                .bank
+                .hosts
+                .iter()
+                .map(|host| host.to_string())
+                .collect(),
+        }))
+    }
+
+    async fn sign_tls13(
+        &self,
+        request: Request<v1::SignTls13Request>,
+    ) -> Result<Response<v1::SignTls13Response>, Status> {
+        let Entry {
+            caller,
+            deadline,
+            message,
+        } = enter(request)?;
+        let handshake = Handshake::Tls13(message.transcript_hash);
+        let input = input(
+            message.bank,
+            message.version,
+            message.signature_scheme,
+            handshake,
+        )?;
+        let Released {
+            signed,
+            audit_record,
+            ..
+        } = self.tls(&caller, input, deadline).await?;
+        let signature = signed.signature().to_vec();
+        Ok(Response::new(v1::SignTls13Response {
+            signature,
+            audit_record,
+        }))
+    }
+
+    async fn sign_tls12(
+        &self,
+        request: Request<v1::SignTls12Request>,
+    ) -> Result<Response<v1::SignTls12Response>, Status> {
+        let Entry {
+            caller,
+            deadline,
+            message,
+        } = enter(request)?;
+        let handshake = Handshake::Tls12(message.handshake_messages);
+        let input = input(
+            message.bank,
+            message.version,
+            message.signature_scheme,
+            handshake,
+        )?;
+        let Released {
+            signed,
+            audit_record,
+            ..
+        } = self.tls(&caller, input, deadline).await?;
+        let signature = signed.signature().to_vec();
+        Ok(Response::new(v1::SignTls12Response {
+            signature,
+            audit_record,
+        }))
+    }
+}
+
+impl Api {
+    async fn tls(
+        &self,
+        caller: &CallerName,
+        input: TlsInput,
+        deadline: std::time::Instant,
+    ) -> Result<Released, Status> {
+        let released = self.0.signing.tls(caller, input, deadline).await;
+        released.map_err(|error| status_of(&error))
+    }
+}
+
+fn input(
+    bank: String,
+    version: String,
+    scheme: u32,
+    handshake: Handshake,
+) -> Result<TlsInput, Status> {
+    let version = VersionId::from_resource(&version).map_err(|e| invalid("version", e))?;
+    let wrong = |_| invalid("signature_scheme", "not an IANA TLS SignatureScheme");
+    let signature_scheme = u16::try_from(scheme).map_err(wrong)?;
+    Ok(TlsInput {
+        bank,
+        version,
+        signature_scheme,
+        handshake,
+    })
+}
+
+/// The chain and the schemes that a version offers in a handshake.
+pub(super) fn identity(version: &Version) -> (Vec<Vec<u8>>, Vec<u32>) {
+    let Some(issued) = &version.issued else {
+        return (Vec::new(), Vec::new());
+    };
+    let chain = issued
+        .chain
+        .iter()
+        .map(|certificate| certificate.der().to_vec())
+        .collect();
+    let schemes = certificate_verify::schemes_for(&issued.leaf().public_key().key_type());
+    (
+        chain,
+        schemes.iter().map(|scheme| u32::from(*scheme)).collect(),
+    )
+}

@@ -1,0 +1,347 @@
+//! Wire messages to domain values and back.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use prost_types::Timestamp as WireTime;
+use sealkeep_profiles::algorithm::HashAlgorithm;
+use sealkeep_profiles::qualified::Psd2Statement;
+use sealkeep_proto::v1;
+use tonic::Status;
+
+use super::error::invalid;
+use crate::backend::KeySpec;
+use crate::domain::{
+    Bank, Caller, CallerName, Credential, Environment, GrantRule, Host, Name, Operation, Purpose,
+    Role, Version, VersionState,
+};
+use crate::world::Destination;
+
+/// A name from the wire.
+pub(super) fn name(field: &str, text: String) -> Result<Name, Status> {
+    Name::try_from(text).map_err(|error| invalid(field, error))
+}
+
+pub(super) fn time(at: Timestamp) -> WireTime {
+    WireTime {
+        seconds: at.as_second(),
+        nanos: at.subsec_nanosecond(),
+    }
+}
+
+pub(super) fn purpose(wire: i32) -> Result<Purpose, Status> {
+    match v1::Purpose::try_from(wire) {
+        Ok(v1::Purpose::Transport) => Ok(Purpose::Transport),
+        Ok(v1::Purpose::Seal) => Ok(Purpose::Seal),
+        _ => Err(invalid("purpose", "transport or seal")),
+    }
+}
+
+fn purpose_out(purpose: Purpose) -> v1::Purpose {
+    match purpose {
+        Purpose::Transport => v1::Purpose::Transport,
+        Purpose::Seal => v1::Purpose::Seal,
+    }
+}
+
+pub(super) fn key_spec(wire: i32) -> Result<KeySpec, Status> {
+    match v1::KeyAlgorithm::try_from(wire) {
+        Ok(v1::KeyAlgorithm::Rsa2048) => Ok(KeySpec::Rsa { bits: 2048 }),
+        Ok(v1::KeyAlgorithm::Rsa3072) => Ok(KeySpec::Rsa { bits: 3072 }),
+        Ok(v1::KeyAlgorithm::Rsa4096) => Ok(KeySpec::Rsa { bits: 4096 }),
+        Ok(v1::KeyAlgorithm::EcP256) => Ok(KeySpec::EcP256),
+        Ok(v1::KeyAlgorithm::EcP384) => Ok(KeySpec::EcP384),
+        _ => Err(invalid(
+            "key_algorithm",
+            "rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384",
+        )),
+    }
+}
+
+pub(super) fn hash(wire: i32) -> Result<HashAlgorithm, Status> {
+    match v1::HashAlgorithm::try_from(wire) {
+        Ok(v1::HashAlgorithm::Sha256) => Ok(HashAlgorithm::Sha256),
+        Ok(v1::HashAlgorithm::Sha512) => Ok(HashAlgorithm::Sha512),
+        _ => Err(invalid("body_digests.algorithm", "SHA-256 or SHA-512")),
+    }
+}
+
+pub(super) fn state(state: VersionState) -> v1::VersionState {
+    match state {
+        VersionState::Requested => v1::VersionState::Requested,
+        VersionState::Staged => v1::VersionState::Staged,
+        VersionState::Active => v1::VersionState::Active,
+        VersionState::Retiring => v1::VersionState::Retiring,
+        VersionState::Retired => v1::VersionState::Retired,
+        VersionState::Destroyed => v1::VersionState::Destroyed,
+        VersionState::Frozen => v1::VersionState::Frozen,
+        VersionState::Revoked => v1::VersionState::Revoked,
+    }
+}
+
+fn environment(wire: i32, field: &str) -> Result<Environment, Status> {
+    match v1::Environment::try_from(wire) {
+        Ok(v1::Environment::Sandbox) => Ok(Environment::Sandbox),
+        Ok(v1::Environment::Production) => Ok(Environment::Production),
+        _ => Err(invalid(field, "sandbox or production")),
+    }
+}
+
+fn environment_out(environment: Environment) -> v1::Environment {
+    match environment {
+        Environment::Sandbox => v1::Environment::Sandbox,
+        Environment::Production => v1::Environment::Production,
+    }
+}
+
+pub(super) fn credential(credential: &Credential, token: &str) -> v1::Credential {
+    v1::Credential {
+        name: credential.name.to_string(),
+        purpose: purpose_out(credential.purpose).into(),
+        versions: credential
+            .versions
+            .iter()
+            .map(|v| version(v, token))
+            .collect(),
+    }
+}
+
+pub(super) fn version(version: &Version, token: &str) -> v1::Version {
+    let issued = version.issued.as_ref();
+    v1::Version {
+        name: version.id.resource(),
+        number: version.id.number,
+        state: state(version.state).into(),
+        key_algorithm: version.key_algorithm.clone(),
+        spki_sha256: hex::encode(version.key.spki_sha256),
+        token: token.to_owned(),
+        protection: Some(v1::KeyProtection {
+            sensitive: version.evidence.sensitive,
+            extractable: version.evidence.extractable,
+            always_sensitive: version.evidence.always_sensitive,
+            never_extractable: version.evidence.never_extractable,
+            local: version.evidence.local,
+        }),
+        certificate: issued.map(|issued| certificate(issued.leaf())),
+        create_time: Some(time(version.created)),
+        environment: issued
+            .map_or(v1::Environment::Unspecified, |i| {
+                environment_out(i.environment)
+            })
+            .into(),
+    }
+}
+
+fn certificate(leaf: &sealkeep_profiles::certificate::Certificate) -> v1::CertificateSummary {
+    let psd2 = leaf.qualified().psd2();
+    let roles = psd2.map(Psd2Statement::roles).unwrap_or_default();
+    v1::CertificateSummary {
+        subject: leaf.subject().rfc2253(),
+        issuer: leaf.issuer().rfc2253(),
+        serial_number: leaf.serial_hex(),
+        not_before_time: Some(time(leaf.not_before())),
+        not_after_time: Some(time(leaf.not_after())),
+        organization_identifier: leaf
+            .organization_identifier()
+            .unwrap_or_default()
+            .to_owned(),
+        psd2_roles: roles.iter().map(|role| role.to_string()).collect(),
+        nca_id: psd2
+            .and_then(Psd2Statement::nca_id)
+            .unwrap_or_default()
+            .to_owned(),
+        sha256: hex::encode(leaf.sha256()),
+    }
+}
+
+pub(super) fn finding(finding: crate::credential::Finding) -> v1::Finding {
+    v1::Finding {
+        code: finding.code,
+        blocking: finding.blocking,
+        detail: finding.detail,
+    }
+}
+
+pub(super) fn bank(wire: v1::Bank) -> Result<Bank, Status> {
+    let field = |part: &str| format!("banks[{}].{part}", wire.name);
+    let environment = environment(wire.environment, &field("environment"))?;
+    let mut hosts = BTreeSet::new();
+    for host in &wire.hosts {
+        let parsed = Host::try_from(host.clone()).map_err(|e| invalid(&field("hosts"), e))?;
+        if !hosts.insert(parsed) {
+            return Err(invalid(&field("hosts"), format!("{host} is listed twice")));
+        }
+    }
+    let mut credentials = Vec::with_capacity(wire.credentials.len());
+    for text in &wire.credentials {
+        credentials.push(name(&field("credentials"), text.clone())?);
+    }
+    Ok(Bank {
+        name: name("banks.name", wire.name)?,
+        environment,
+        hosts,
+        base_path: wire.base_path,
+        profile: wire.profile,
+        settings: wire.settings.into_iter().collect(),
+        credentials,
+        tls12_allowed: wire.tls12_allowed,
+    })
+}
+
+pub(super) fn bank_out(destination: &Destination) -> v1::Bank {
+    let bank = &destination.bank;
+    let binding = |credential: &Name| v1::Binding {
+        credential: credential.to_string(),
+        version: destination
+            .bound
+            .get(credential)
+            .map(|v| v.id.resource())
+            .unwrap_or_default(),
+    };
+    v1::Bank {
+        name: bank.name.to_string(),
+        environment: environment_out(bank.environment).into(),
+        hosts: bank.hosts.iter().map(Host::to_string).collect(),
+        base_path: bank.base_path.clone(),
+        profile: bank.profile.clone(),
+        settings: bank.settings.clone().into_iter().collect(),
+        credentials: bank.credentials.iter().map(Name::to_string).collect(),
+        tls12_allowed: bank.tls12_allowed,
+        bindings: bank.credentials.iter().map(binding).collect(),
+    }
+}
+
+pub(super) fn caller(wire: v1::Caller) -> Result<Caller, Status> {
+    let field = |part: &str| format!("callers[{}].{part}", wire.name);
+    let role = match v1::Role::try_from(wire.role) {
+        Ok(v1::Role::Signer) => Role::Signer,
+        Ok(v1::Role::Officer) => Role::Officer,
+        Ok(v1::Role::Auditor) => Role::Auditor,
+        Ok(v1::Role::Monitor) => Role::Monitor,
+        _ => {
+            return Err(invalid(
+                &field("role"),
+                "signer, officer, auditor or monitor",
+            ));
+        }
+    };
+    let mut grants = Vec::with_capacity(wire.grants.len());
+    for grant in wire.grants {
+        let operations = grant
+            .operations
+            .iter()
+            .map(|o| operation(*o))
+            .collect::<Result<_, _>>();
+        let banks = grant
+            .banks
+            .into_iter()
+            .map(|b| name("callers.grants.banks", b));
+        grants.push(GrantRule {
+            operations: operations?,
+            credential: name("callers.grants.credential", grant.credential)?,
+            banks: banks.collect::<Result<_, _>>()?,
+        });
+    }
+    let name = CallerName::try_from(wire.name).map_err(|e| invalid("callers.name", e))?;
+    Ok(Caller { name, role, grants })
+}
+
+fn operation(wire: i32) -> Result<Operation, Status> {
+    match v1::Operation::try_from(wire) {
+        Ok(v1::Operation::SignHttp) => Ok(Operation::SignHttp),
+        Ok(v1::Operation::SignJws) => Ok(Operation::SignJws),
+        Ok(v1::Operation::Tls) => Ok(Operation::Tls),
+        _ => Err(invalid(
+            "callers.grants.operations",
+            "sign-http, sign-jws or tls",
+        )),
+    }
+}
+
+pub(super) fn caller_out(caller: &Caller) -> v1::Caller {
+    let role = match caller.role {
+        Role::Signer => v1::Role::Signer,
+        Role::Officer => v1::Role::Officer,
+        Role::Auditor => v1::Role::Auditor,
+        Role::Monitor => v1::Role::Monitor,
+    };
+    let operation = |operation: &Operation| match operation {
+        Operation::SignHttp => v1::Operation::SignHttp.into(),
+        Operation::SignJws => v1::Operation::SignJws.into(),
+        Operation::Tls => v1::Operation::Tls.into(),
+    };
+    let grant = |grant: &GrantRule| v1::Grant {
+        operations: grant.operations.iter().map(operation).collect(),
+        credential: grant.credential.to_string(),
+        banks: grant.banks.iter().map(Name::to_string).collect(),
+    };
+    v1::Caller {
+        name: caller.name.to_string(),
+        role: role.into(),
+        grants: caller.grants.iter().map(grant).collect(),
+    }
+}
+
+/// One page of an ordered list (AIP-158). The token is the name after which the page begins.
+pub(super) fn page<T>(
+    items: impl Iterator<Item = (String, T)>,
+    size: u32,
+    token: &str,
+) -> Result<(Vec<T>, String), Status> {
+    let size = page_size(size)?;
+    let mut rest = items.skip_while(|(name, _)| !token.is_empty() && name.as_str() <= token);
+    let mut page = Vec::new();
+    let mut last = String::new();
+    for (name, item) in rest.by_ref().take(size) {
+        last = name;
+        page.push(item);
+    }
+    let more = rest.next().is_some();
+    Ok((page, if more { last } else { String::new() }))
+}
+
+/// 1 to 1000; 0 means 100.
+pub(super) fn page_size(size: u32) -> Result<usize, Status> {
+    match size {
+        0 => Ok(100),
+        1..=1_000 => Ok(size as usize),
+        _ => Err(invalid("page_size", "at most 1000")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(count: usize, size: u32) -> Vec<Vec<usize>> {
+        let mut all = Vec::new();
+        let mut token = String::new();
+        loop {
+            let items = (0..count).map(|n| (format!("{n:04}"), n));
+            let (page, next) = page(items, size, &token).unwrap();
+            all.push(page);
+            if next.is_empty() {
+                return all;
+            }
+            token = next;
+        }
+    }
+
+    #[test]
+    fn pages_cover_everything_once_in_order() {
+        for (count, size) in [
+            (0, 1),
+            (1, 1),
+            (5, 2),
+            (6, 2),
+            (100, 0),
+            (101, 0),
+            (7, 1000),
+        ] {
+            let all: Vec<_> = pages(count, size).concat();
+            assert_eq!(all, (0..count).collect::<Vec<_>>(), "{count} by {size}");
+        }
+        assert_eq!(pages(6, 2).len(), 3, "no empty last page");
+        assert!(page_size(1_001).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! The process itself: what it uses, and what nobody may take from it.
+//!
+//! The PIN and request bodies pass through this memory. So no core is ever written and no other process of the same
+//! user may look in (`PR_SET_DUMPABLE`, prctl(2)).
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+
+/// What the process uses of its machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// CPU seconds, user and system, since the start.
+    pub cpu_seconds: f64,
+    /// Resident memory, bytes.
+    pub resident_bytes: u64,
+}
+
+/// Closes the process to others.
+pub fn harden() -> std::io::Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, none)?;
+    Ok(())
+}
+
+/// Reads `/proc/self` (proc(5)); zero where it cannot be read.
+pub fn usage() -> Usage {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Fields are counted after the command name, which may hold spaces and parentheses.
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|f| f.parse::<u64>().ok())
+            .unwrap_or(0)
+    };
+    // utime and stime are fields 14 and 15, rss is 24; the third field is the first after the name.
+    let cpu_ticks = ticks(11) + ticks(12);
+    let pages = ticks(21);
+    Usage {
+        cpu_seconds: cpu_ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
+        resident_bytes: pages * rustix::param::page_size() as u64,
+    }
+}

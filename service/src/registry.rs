@@ -1,0 +1,106 @@
+//! Where administrative changes are made, one at a time.
+//!
+//! In: a checked wish of an officer. Out: the change in the store, then a new snapshot. Every change is announced in
+//! the audit log before it is made, so that none can happen unseen; one that then fails gets a record too. The verbs
+//! live in [`crate::credential`], [`crate::bank`] and [`crate::access`].
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::audit::{AuditError, AuditLog, Event};
+use crate::backend::{BackendError, KeyBackend};
+use crate::clock::SharedClock;
+use crate::credential::TrustAnchors;
+use crate::domain::CallerName;
+use crate::store::StoreError;
+use crate::world::{World, WorldError};
+
+/// The one door to administrative changes: cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    pub(crate) clock: SharedClock,
+    pub(crate) world: Arc<World>,
+    pub(crate) audit: AuditLog,
+    pub(crate) backend: Arc<dyn KeyBackend>,
+    pub(crate) trust: Arc<TrustAnchors>,
+    turn: Arc<Mutex<()>>,
+}
+
+/// What every change may stumble over.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It could not be recorded, so it was not made.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The token did not do its part.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The new state could not be read back.
+    #[error(transparent)]
+    World(#[from] WorldError),
+}
+
+impl Registry {
+    /// The registry over its neighbours.
+    pub fn new(
+        clock: SharedClock,
+        world: Arc<World>,
+        audit: AuditLog,
+        backend: Arc<dyn KeyBackend>,
+        trust: TrustAnchors,
+    ) -> Self {
+        Self {
+            clock,
+            world,
+            audit,
+            backend,
+            trust: Arc::new(trust),
+            turn: Arc::default(),
+        }
+    }
+
+    /// Waits for the turn: what was checked stays true until the change is made.
+    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Announces a change, makes it, and swaps the snapshot.
+    pub(crate) async fn change<T>(
+        &self,
+        who: &CallerName,
+        event: Event,
+        data: Value,
+        make: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, ChangeError> {
+        let announced = self.audit.append(event, Some(who.as_str()), data).await?;
+        match make.await {
+            Ok(made) => {
+                self.world.refresh().await?;
+                Ok(made)
+            }
+            Err(error) => {
+                self.failed(who, announced, &error.to_string()).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Records that an announced change did not happen.
+    pub(crate) async fn failed(
+        &self,
+        who: &CallerName,
+        announced: u64,
+        why: &str,
+    ) -> Result<(), AuditError> {
+        let data = json!({ "announced": announced, "why": why });
+        self.audit
+            .append(Event::ChangeFailed, Some(who.as_str()), data)
+            .await?;
+        Ok(())
+    }
+}

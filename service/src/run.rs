@@ -1,0 +1,280 @@
+//! The house, put together: opened in order, closed in reverse.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealkeep_profiles::profile::Catalog;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::audit::{AuditError, AuditLog, Event};
+use crate::backend::pkcs11::Pkcs11Backend;
+use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
+use crate::clock::{self, SharedClock, SystemClock};
+use crate::config::{Config, ConfigError};
+use crate::domain::{Caller, CallerName, Role, VersionState};
+use crate::grpc::listener::{Listener, TlsError, TlsFiles};
+use crate::grpc::{self, Rooms};
+use crate::pin::{self, PinError};
+use crate::registry::Registry;
+use crate::signing::Signing;
+use crate::store::{OpenMode, Store, StoreError};
+use crate::world::{Snapshot, World, WorldError};
+
+/// How long finding all keys at start may take, seconds.
+const ADOPT_TIMEOUT_S: u64 = 60;
+
+/// Why the service does not run. [`RunError::reason`] is the stable word, [`RunError::exit_code`] what the process
+/// manager sees.
+#[derive(Debug, thiserror::Error)]
+#[allow(
+    missing_docs,
+    reason = "each variant is named after the room whose error it carries"
+)]
+pub enum RunError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    World(#[from] WorldError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("gRPC: {0}")]
+    Grpc(#[from] tonic::transport::Error),
+    #[error(
+        "this store has officers already; they give others access with `sealkeep access apply`"
+    )]
+    Initialised,
+}
+
+impl RunError {
+    /// The stable reason word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "CONFIG_INVALID",
+            Self::Pin(_) => "PIN_UNAVAILABLE",
+            Self::Store(StoreError::InUse(_)) => "STORE_IN_USE",
+            Self::Store(StoreError::Absent(_)) => "STORE_ABSENT",
+            Self::Store(StoreError::NotDurable { .. }) => "STORE_NOT_DURABLE",
+            Self::Store(_) | Self::World(_) => "STORE_UNAVAILABLE",
+            Self::Audit(_) => "AUDIT_UNAVAILABLE",
+            Self::Backend(error) => error.reason(),
+            Self::Tls(_) => "TLS_MATERIAL_INVALID",
+            Self::Io(_) => "IO",
+            Self::Grpc(_) => "GRPC",
+            Self::Initialised => "INITIALISED",
+        }
+    }
+
+    /// 78 (EX_CONFIG of sysexits.h) when starting again cannot help and a person must act: the unit file lists it in
+    /// `RestartPreventExitStatus=`. 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_)
+            | Self::Pin(_)
+            | Self::Tls(_)
+            | Self::Initialised
+            | Self::Store(StoreError::Absent(_) | StoreError::NotDurable { .. }) => 78,
+            Self::Backend(
+                BackendError::PinRefused { .. }
+                | BackendError::PinFinalTry
+                | BackendError::PinLocked
+                | BackendError::PinMarker { .. }
+                | BackendError::TokenAmbiguous { .. }
+                | BackendError::ModuleMissing(_)
+                | BackendError::ModuleInvalid { .. }
+                | BackendError::ModuleSpies(_)
+                | BackendError::ConfigInvalid { .. },
+            ) => 78,
+            _ => 1,
+        }
+    }
+}
+
+/// Makes the store and its first officer.
+pub async fn init(config: &Config, officer: CallerName) -> Result<(), RunError> {
+    let store = Store::open(&config.store.sqlite_file, OpenMode::Create).await?;
+    if store
+        .callers()
+        .await?
+        .iter()
+        .any(|caller| caller.role == Role::Officer)
+    {
+        return Err(RunError::Initialised);
+    }
+    let clock: SharedClock = Arc::new(SystemClock);
+    let (audit, task) = AuditLog::open(store.clone(), clock).await?;
+    let data = json!({ "callers": [{ "name": officer.as_str(), "role": Role::Officer }] });
+    audit.append(Event::AccessApply, None, data).await?;
+    let first = Caller {
+        name: officer,
+        role: Role::Officer,
+        grants: Vec::new(),
+    };
+    store.put_callers(&[first]).await?;
+    drop(audit);
+    task.finished().await;
+    store.close().await;
+    Ok(())
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError> {
+    let started = clock::monotonic();
+    let clock: SharedClock = Arc::new(SystemClock);
+    let listen = &config.listen;
+    let tls_files = TlsFiles::load(
+        listen.certificate_file.clone(),
+        listen.key_file.clone(),
+        listen.caller_ca_file.clone(),
+    )?;
+    let trust = config.trust_anchors()?;
+    let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
+    let world = Arc::new(World::open(store.clone(), Catalog::embedded()).await?);
+    let (audit, audit_task) = AuditLog::open(store.clone(), clock.clone()).await?;
+    let backend = open_token(&config, pin_env).await?;
+    let unready = adopt(&*backend, &world.load()).await?;
+    let token = backend.info();
+    let start = json!({
+        "software": env!("CARGO_PKG_VERSION"),
+        "token": { "label": token.label, "serial": token.serial, "module": token.module },
+        "unready_keys": unready,
+    });
+    audit.append(Event::Start, None, start).await?;
+
+    let listener = Listener::bind(listen.address, tls_files.clone()).await?;
+    let address = listener.address()?;
+    let rooms = Rooms {
+        signing: Signing::new(clock.clone(), world.clone(), audit.clone(), backend.clone()),
+        registry: Registry::new(
+            clock.clone(),
+            world.clone(),
+            audit.clone(),
+            backend.clone(),
+            trust,
+        ),
+        world,
+        audit: audit.clone(),
+        backend,
+        clock: clock.clone(),
+        started: clock.now(),
+        tls_files,
+    };
+    let ready_ms = started.elapsed().as_millis();
+    tracing::info!(
+        ready_ms,
+        keys = token.key_count,
+        "sealkeepd ready on {address}"
+    );
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let serving = grpc::serve(rooms, listener, listen.reflection, async {
+        wait_for_signal().await;
+        let _ = stopping.send(());
+    });
+    drain(serving, stopped, config.runtime.drain_timeout_s).await?;
+    audit.append(Event::Stop, None, json!({})).await?;
+    drop(audit);
+    let patience = Duration::from_secs(1);
+    if tokio::time::timeout(patience, audit_task.finished())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests were still being worked on; their intents stay open in the log");
+    }
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Serves; once asked to stop, waits no longer than the drain time for what is in flight.
+async fn drain(
+    serving: impl Future<Output = Result<(), tonic::transport::Error>>,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+    drain_timeout_s: u64,
+) -> Result<(), RunError> {
+    let patience = async {
+        let _ = stopped.await;
+        tokio::time::sleep(Duration::from_secs(drain_timeout_s)).await;
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = patience => {
+            tracing::warn!(drain_timeout_s, "connections did not finish in time");
+            Ok(())
+        }
+    }
+}
+
+/// Loading a vendor's module and logging in block for as long as they like.
+async fn open_token(
+    config: &Config,
+    pin_env: Option<String>,
+) -> Result<Arc<dyn KeyBackend>, RunError> {
+    let pin = pin::read(&config.token, pin_env.as_deref())?;
+    let (settings, marker) = (config.pkcs11(), config.pin_marker());
+    let opening =
+        tokio::task::spawn_blocking(move || Pkcs11Backend::start(settings, pin, marker)).await;
+    let backend = opening.map_err(|error| std::io::Error::other(error.to_string()))??;
+    Ok(Arc::new(backend))
+}
+
+/// Makes every known key ready; names those that are not. A key that is missing today does not stop the others.
+async fn adopt(backend: &dyn KeyBackend, snapshot: &Snapshot) -> Result<Vec<String>, RunError> {
+    let versions = snapshot
+        .credentials
+        .values()
+        .flat_map(|credential| &credential.versions);
+    let versions: Vec<_> = versions
+        .filter(|version| version.state != VersionState::Destroyed)
+        .collect();
+    let keys: Vec<KeyRef> = versions.iter().map(|version| version.key).collect();
+    let deadline = clock::monotonic() + Duration::from_secs(ADOPT_TIMEOUT_S);
+    let adopted: Vec<Adopted> = backend.adopt(&keys, deadline).await?;
+    let mut unready = Vec::new();
+    for (version, adopted) in versions.iter().zip(adopted) {
+        if let Err(error) = adopted.outcome {
+            tracing::error!(version = %version.id, reason = error.reason(), %error, "key not ready");
+            unready.push(version.id.to_string());
+        }
+    }
+    Ok(unready)
+}
+
+async fn wait_for_signal() {
+    // Cannot fail: the runtime has its signal driver, and neither signal is forbidden (signal(7)).
+    let stream = |kind| signal(kind).unwrap_or_else(|e| unreachable!("signal handler: {e}"));
+    let (mut terminate, mut interrupt) = (
+        stream(SignalKind::terminate()),
+        stream(SignalKind::interrupt()),
+    );
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+}
+
+/// Checks everything that can be checked without opening the token or the store.
+pub fn check(path: &Path) -> Result<Config, RunError> {
+    let config = Config::read(path)?;
+    config.trust_anchors()?;
+    let listen = &config.listen;
+    TlsFiles::load(
+        listen.certificate_file.clone(),
+        listen.key_file.clone(),
+        listen.caller_ca_file.clone(),
+    )?;
+    if !config.token.module.exists() {
+        return Err(BackendError::ModuleMissing(config.token.module.clone()).into());
+    }
+    Ok(config)
+}
