@@ -3,7 +3,7 @@
 //! In: a kind of key, or PKCS#8 PEM. Out: a key that signs certificates (through rcgen) and messages (through ring).
 //! Never a key of the TPP: those live in a token.
 
-//mod sign;
+mod sign;
 
 use std::fmt;
 use std::path::Path;

@@ -9,7 +9,7 @@
 
 use std::io::Write;
 
-//pub mod bank;
+pub mod bank;
 pub mod clock;
 pub mod files;
 pub mod key;

@@ -18,7 +18,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsageP
 use rustls_pki_types::CertificateDer;
 
 pub use self::csr::{RequestError, SigningRequest};
-pub use self::order::{Authority, Kind, Oddities, Order, PspRole, SealUsage};
+pub use self::order::{Authority, Kind, Oddities, Order, SealUsage};
 use crate::files::{self, FileError};
 use crate::key::{KeyError, KeyKind, SoftwareKey};
 use crate::parts::{BuildError, printable, serial, validity};

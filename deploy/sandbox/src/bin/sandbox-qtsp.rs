@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use sealkeep_profiles::roles::Role;
 use sealkeep_sandbox::clock::Clock;
 use sealkeep_sandbox::files;
 use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
-use sealkeep_sandbox::qtsp::{Kind, Oddities, Order, PspRole, Qtsp, SealUsage, SigningRequest};
+use sealkeep_sandbox::qtsp::{Kind, Oddities, Order, Qtsp, SealUsage, SigningRequest};
 
 /// A pretend qualified trust service provider: PSD2 certificates for demonstrations and tests only.
 #[derive(Parser)]
@@ -65,7 +66,7 @@ struct Issue {
     kind: Kind,
     /// Roles, separated by commas.
     #[arg(long, value_delimiter = ',')]
-    roles: Vec<PspRole>,
+    roles: Vec<Role>,
     /// Where to write the certificate and the issuing CA's.
     #[arg(long)]
     out: PathBuf,
@@ -123,7 +124,7 @@ struct OddityFlags {
     no_psd2: bool,
     /// Leaves out this role although it was ordered.
     #[arg(long)]
-    missing_role: Vec<PspRole>,
+    missing_role: Vec<Role>,
 }
 
 fn main() -> ExitCode {
@@ -167,7 +168,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
 }
 
 fn bank_order(kind: Kind) -> Order {
-    let mut order = Order::new(kind, &[PspRole::AccountServicing]);
+    let mut order = Order::new(kind, &[Role::PSP_AS]);
     order.country = Some("DE".to_owned());
     order.organization = Some("Sealkeep Sandbox Bank".to_owned());
     order.organization_identifier = Some("PSDDE-BAFIN-999999".to_owned());

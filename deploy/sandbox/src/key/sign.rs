@@ -18,12 +18,15 @@ impl SoftwareKey {
             Signer::Rsa(pair) => {
                 let encoding = rsa_encoding(scheme).ok_or(KeyError::Scheme(scheme.name()))?;
                 let mut raw = vec![0; pair.public().modulus_len()];
-                pair.sign(encoding, &random, message, &mut raw).map_err(failed)?;
+                pair.sign(encoding, &random, message, &mut raw)
+                    .map_err(failed)?;
                 Ok(raw)
             }
-            Signer::EcP256(pair) if scheme == SignatureScheme::EcdsaP256Sha256 => {
-                Ok(pair.sign(&random, message).map_err(failed)?.as_ref().to_vec())
-            }
+            Signer::EcP256(pair) if scheme == SignatureScheme::EcdsaP256Sha256 => Ok(pair
+                .sign(&random, message)
+                .map_err(failed)?
+                .as_ref()
+                .to_vec()),
             Signer::EcP256(_) => Err(KeyError::Scheme(scheme.name())),
         }
     }

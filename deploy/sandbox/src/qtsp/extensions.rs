@@ -1,15 +1,17 @@
-//! The extensions of a PSD2 certificate that rcgen does not know, written by the ASN.1 of their standards.
+//! The extensions of a PSD2 certificate that rcgen does not know.
 //!
-//! In: what a certificate shall say. Out: extension contents in DER. On purpose not made with the code that reads them
-//! in sealkeep-profiles: a reader that is only ever shown what its own crate wrote proves nothing.
+//! In: what a certificate shall say. Out: extension contents in DER.
 //!
-//! Serves ETSI EN 319 412-5 §4 (QCStatements), ETSI TS 119 495 §5.1 (PSD2 statement), RFC 5280 §4.2.1.4 and §4.2.2.1.
+//! Serves ETSI EN 319 412-5 §4 (QCStatements), RFC 5280 §4.2.1.4 (policies) and §4.2.2.1 (information access).
 
-use der::asn1::{Any, Ia5StringRef, ObjectIdentifier, PrintableStringRef};
-use der::{Decode, Encode, Sequence, Tag, TagNumber};
+use der::asn1::{Any, ObjectIdentifier};
+use der::{Encode, Sequence, Tag, TagNumber};
 use rcgen::CustomExtension;
+use sealkeep_profiles::qualified::{QcStatements, encode_qc_statements};
+use sealkeep_profiles::roles::RoleSet;
 
-use super::order::{Authority, Kind, PspRole};
+use super::order::{Authority, Kind};
+use crate::parts::BuildError;
 
 /// Where the pretend QTSP says that its services are; the top-level domain must not be a reserved one, or linters
 /// take the certificate for an internal one.
@@ -19,58 +21,27 @@ const ID_PE_QC_STATEMENTS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 3];
 const ID_PE_AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
 const ID_CE_CERTIFICATE_POLICIES: &[u64] = &[2, 5, 29, 32];
 
-const QC_SYNTAX_V2: &str = "1.3.6.1.5.5.7.11.2";
-const SEMANTICS_LEGAL: &str = "0.4.0.194121.1.2";
-const QC_COMPLIANCE: &str = "0.4.0.1862.1.1";
-const QC_TYPE: &str = "0.4.0.1862.1.6";
-const QC_PDS: &str = "0.4.0.1862.1.5";
-const PSD2_STATEMENT: &str = "0.4.0.19495.2";
 const AD_OCSP: &str = "1.3.6.1.5.5.7.48.1";
 const AD_CA_ISSUERS: &str = "1.3.6.1.5.5.7.48.2";
 
 /// qcStatements: qualified, of this kind and, when there is an authority, of a payment service provider.
 pub(super) fn qc_statements(
     kind: Kind,
-    psd2: Option<(&[PspRole], &Authority)>,
-) -> der::Result<CustomExtension> {
-    let mut statements = vec![
-        Statement::of(
-            QC_SYNTAX_V2,
-            &Semantics {
-                legal: oid(SEMANTICS_LEGAL)?,
-            },
-        )?,
-        Statement {
-            id: oid(QC_COMPLIANCE)?,
-            info: None,
-        },
-        Statement::of(QC_TYPE, &vec![oid(kind.qc_type())?])?,
-        Statement::of(
-            QC_PDS,
-            &vec![disclosure(&format!("https://{SERVICES_HOST}/pds-en.pdf"))?],
-        )?,
-    ];
-    if let Some((roles, authority)) = psd2 {
-        let roles = roles
-            .iter()
-            .map(|role| {
-                Ok(Role {
-                    id: oid(role.oid())?,
-                    name: role.name().to_owned(),
-                })
-            })
-            .collect::<der::Result<Vec<_>>>()?;
-        let (nca_name, nca_id) = (authority.name.clone(), authority.id.clone());
-        statements.push(Statement::of(
-            PSD2_STATEMENT,
-            &Psd2 {
-                roles,
-                nca_name,
-                nca_id,
-            },
-        )?);
-    }
-    Ok(extension(ID_PE_QC_STATEMENTS, statements.to_der()?))
+    psd2: Option<(RoleSet, Authority)>,
+) -> Result<CustomExtension, BuildError> {
+    let statements = QcStatements {
+        legal_person_syntax: true,
+        compliance: true,
+        sscd: false,
+        qc_type: Some(kind.qc_type()),
+        pds: vec![(
+            format!("https://{SERVICES_HOST}/pds-en.pdf"),
+            "en".to_owned(),
+        )],
+        psd2: psd2.map(|(roles, authority)| (roles, authority.name, authority.id)),
+    };
+    let der = encode_qc_statements(&statements).map_err(BuildError::new)?;
+    Ok(extension(ID_PE_QC_STATEMENTS, der))
 }
 
 /// certificatePolicies with one policy and no qualifiers.
@@ -96,54 +67,6 @@ pub(super) fn revocation_list() -> rcgen::CrlDistributionPoint {
     rcgen::CrlDistributionPoint {
         uris: vec![format!("http://{SERVICES_HOST}/issuing.crl")],
     }
-}
-
-#[derive(Sequence)]
-struct Statement {
-    id: ObjectIdentifier,
-    #[asn1(optional = "true")]
-    info: Option<Any>,
-}
-
-impl Statement {
-    fn of(id: &str, info: &impl Encode) -> der::Result<Self> {
-        let info = Any::from_der(&info.to_der()?)?;
-        Ok(Self {
-            id: oid(id)?,
-            info: Some(info),
-        })
-    }
-}
-
-#[derive(Sequence)]
-struct Semantics {
-    legal: ObjectIdentifier,
-}
-
-#[derive(Sequence)]
-struct Disclosure {
-    url: Any,
-    language: Any,
-}
-
-fn disclosure(url: &str) -> der::Result<Disclosure> {
-    let url = Any::encode_from(&Ia5StringRef::new(url)?)?;
-    let language = Any::encode_from(&PrintableStringRef::new("en")?)?;
-    Ok(Disclosure { url, language })
-}
-
-/// `String` is a UTF8String here, as the standard wants it.
-#[derive(Sequence)]
-struct Role {
-    id: ObjectIdentifier,
-    name: String,
-}
-
-#[derive(Sequence)]
-struct Psd2 {
-    roles: Vec<Role>,
-    nca_name: String,
-    nca_id: String,
 }
 
 #[derive(Sequence)]

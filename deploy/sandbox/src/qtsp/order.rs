@@ -3,9 +3,10 @@
 //! In: what a person wants. Out: plain data for the issuing. The oddities are the mistakes real certificates come with,
 //! so that every check of Sealkeep and of the bank has something to refuse.
 
-use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
+
+use sealkeep_profiles::qualified::QcType;
+use sealkeep_profiles::roles::Role;
 
 /// What kind of certificate (Regulation (EU) 910/2014, annexes III and IV).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -27,10 +28,10 @@ impl Kind {
     }
 
     /// QcType (EN 319 412-5 §4.2.3).
-    pub(super) fn qc_type(self) -> &'static str {
+    pub(super) fn qc_type(self) -> QcType {
         match self {
-            Self::Qwac => "0.4.0.1862.1.6.3",
-            Self::Qsealc => "0.4.0.1862.1.6.2",
+            Self::Qwac => QcType::Web,
+            Self::Qsealc => QcType::Eseal,
         }
     }
 
@@ -39,61 +40,6 @@ impl Kind {
         match self {
             Self::Qwac => "0.4.0.194112.1.6",
             Self::Qsealc => "0.4.0.194112.1.1",
-        }
-    }
-}
-
-/// A role of a payment service provider as it is ordered (TS 119 495 §5.2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PspRole {
-    /// Account servicing.
-    AccountServicing,
-    /// Payment initiation.
-    PaymentInitiation,
-    /// Account information.
-    AccountInformation,
-    /// Issuing of card-based payment instruments.
-    InstrumentIssuing,
-}
-
-const ROLES: [(PspRole, &str, &str); 4] = [
-    (PspRole::AccountServicing, "PSP_AS", "0.4.0.19495.1.1"),
-    (PspRole::PaymentInitiation, "PSP_PI", "0.4.0.19495.1.2"),
-    (PspRole::AccountInformation, "PSP_AI", "0.4.0.19495.1.3"),
-    (PspRole::InstrumentIssuing, "PSP_IC", "0.4.0.19495.1.4"),
-];
-
-impl PspRole {
-    /// The name in the certificate, for example `PSP_AI`.
-    pub fn name(self) -> &'static str {
-        self.row().1
-    }
-
-    /// The object identifier in the certificate, dotted.
-    pub fn oid(self) -> &'static str {
-        self.row().2
-    }
-
-    fn row(self) -> &'static (Self, &'static str, &'static str) {
-        ROLES.iter().find(|row| row.0 == self).unwrap_or(&ROLES[0])
-    }
-}
-
-impl fmt::Display for PspRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for PspRole {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match ROLES.iter().find(|row| row.1 == name) {
-            Some(row) => Ok(row.0),
-            None => Err(format!(
-                "no role {name}: one of PSP_AS, PSP_PI, PSP_AI, PSP_IC"
-            )),
         }
     }
 }
@@ -113,7 +59,7 @@ pub struct Order {
     /// Kind of certificate.
     pub kind: Kind,
     /// Roles in the PSD2 statement.
-    pub roles: Vec<PspRole>,
+    pub roles: Vec<Role>,
     /// Country, ISO 3166-1 alpha-2.
     pub country: Option<String>,
     /// Legal name.
@@ -140,7 +86,7 @@ pub struct Order {
 
 impl Order {
     /// An order for this kind with these roles; everything else from the request, nothing odd.
-    pub fn new(kind: Kind, roles: &[PspRole]) -> Self {
+    pub fn new(kind: Kind, roles: &[Role]) -> Self {
         Self {
             kind,
             roles: roles.to_vec(),
@@ -186,5 +132,5 @@ pub struct Oddities {
     /// Without the PSD2 statement.
     pub no_psd2: bool,
     /// Leaves out these roles although they were ordered.
-    pub missing_roles: Vec<PspRole>,
+    pub missing_roles: Vec<Role>,
 }

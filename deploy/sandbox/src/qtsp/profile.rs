@@ -11,6 +11,8 @@ use rcgen::{
     SanType,
 };
 
+use sealkeep_profiles::roles::RoleSet;
+
 use super::csr::Wishes;
 use super::order::{Authority, Kind, Oddities, Order, SealUsage};
 use super::{QtspError, build, extensions};
@@ -183,21 +185,24 @@ fn names(identity: &Identity, order: &Order) -> Result<Vec<SanType>, QtspError> 
 
 fn statements(order: &Order, identity: &Identity) -> Result<rcgen::CustomExtension, QtspError> {
     if order.oddities.no_psd2 {
-        return extensions::qc_statements(order.kind, None).map_err(build);
+        return Ok(extensions::qc_statements(order.kind, None)?);
     }
     let missing = &order.oddities.missing_roles;
-    let roles: Vec<_> = order
+    let roles: RoleSet = order
         .roles
         .iter()
         .copied()
         .filter(|role| !missing.contains(role))
         .collect();
-    if order.roles.is_empty() {
+    if roles.is_empty() {
         let what = "a PSD2 certificate has at least one role (TS 119 495 GEN-5.2.2-1)";
         return Err(QtspError::Order(what.to_owned()));
     }
     let authority = competent_authority(order, &identity.organization_identifier)?;
-    extensions::qc_statements(order.kind, Some((&roles, &authority))).map_err(build)
+    Ok(extensions::qc_statements(
+        order.kind,
+        Some((roles, authority)),
+    )?)
 }
 
 /// `PSDDE-BAFIN-123456` names its authority: `DE-BAFIN` (TS 119 495 §5.2.1).
