@@ -39,7 +39,7 @@ use tokio_rustls::TlsAcceptor;
 pub use self::answer::{CallLine, Log};
 pub use self::books::Account;
 use self::books::{Books, Created};
-pub use self::config::{BankConfig, ConfigError, Identity, TlsVersion};
+pub use self::config::{BankConfig, ConfigError, Identity, TlsVersion, sample_accounts};
 use self::gate::Call;
 pub use self::money::{Cents, Iban};
 pub use self::refused::{Code, Refused};

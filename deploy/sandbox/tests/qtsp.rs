@@ -281,11 +281,7 @@ fn refuses_what_is_no_request_and_weak_keys() {
     ));
     let weak = request(desk.folder.path(), "rsa:1024");
     let refused = SigningRequest::from_pem(weak.as_bytes());
-    // Ring does not even verify signatures of 1024 bits.
-    assert!(matches!(
-        refused,
-        Err(RequestError::Key(_) | RequestError::Signature)
-    ));
+    assert!(matches!(refused, Err(RequestError::Key(_))), "{refused:?}");
 }
 
 #[test]

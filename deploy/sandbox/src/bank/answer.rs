@@ -65,7 +65,9 @@ impl fmt::Display for CallLine {
 
 /// Where lines go.
 #[derive(Clone, Default)]
-pub struct Log(Option<Arc<dyn Fn(&CallLine) + Send + Sync>>);
+pub struct Log(Option<Arc<Sink>>);
+
+type Sink = dyn Fn(&CallLine) + Send + Sync;
 
 impl Log {
     /// Nowhere.

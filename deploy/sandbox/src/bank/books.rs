@@ -15,13 +15,13 @@ use super::money::{Cents, Iban};
 use super::refused::{Code, Refused};
 
 /// Consents remembered.
-pub const CONSENTS_MAX: usize = 100_000;
+pub(super) const CONSENTS_MAX: usize = 100_000;
 /// Payments remembered.
-pub const PAYMENTS_MAX: usize = 100_000;
+pub(super) const PAYMENTS_MAX: usize = 100_000;
 /// Answers remembered for retries.
-pub const ANSWERS_MAX: usize = 100_000;
+pub(super) const ANSWERS_MAX: usize = 100_000;
 /// How long a retry gets the same answer.
-pub const RETRY_WINDOW_HOURS: i64 = 24;
+pub(super) const RETRY_WINDOW_HOURS: i64 = 24;
 
 /// An account of the pretend customer.
 #[derive(Clone, Debug, Deserialize)]

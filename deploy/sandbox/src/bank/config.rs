@@ -20,7 +20,7 @@ use crate::files::{self, FileError};
 use crate::key::{KeyError, SoftwareKey};
 
 /// The profile when the configuration names none.
-pub const PROFILE_DEFAULT: &str = "berlin-group-1.3.4";
+pub(super) const PROFILE_DEFAULT: &str = "berlin-group-1.3.4";
 
 /// Everything a bank starts with.
 #[derive(Debug)]

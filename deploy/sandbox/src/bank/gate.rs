@@ -25,7 +25,7 @@ use super::serve::Visitor;
 use super::token::Scope;
 
 /// Bytes of a request body.
-pub const BODY_BYTES_MAX: usize = 256 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// Headers that belong to what is asked, so that a retry has to repeat them.
 const MEANT_HEADERS: [&str; 4] = [

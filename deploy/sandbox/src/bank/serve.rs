@@ -24,15 +24,15 @@ use super::peer::Peer;
 use super::refused::{Code, Refused};
 
 /// A TLS handshake takes at most this long.
-pub const HANDSHAKE_SECONDS_MAX: u64 = 5;
+pub(super) const HANDSHAKE_SECONDS_MAX: u64 = 5;
 /// The headers of a request take at most this long, which is also how long an idle connection is kept.
-pub const HEADERS_SECONDS_MAX: u64 = 30;
+pub(super) const HEADERS_SECONDS_MAX: u64 = 30;
 /// Connections at one time.
-pub const CONNECTIONS_MAX: usize = 512;
+pub(super) const CONNECTIONS_MAX: usize = 512;
 /// Headers of one request.
-pub const HEADERS_MAX: usize = 64;
+pub(super) const HEADERS_MAX: usize = 64;
 /// Bytes of all headers of one HTTP/2 request.
-pub const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
+pub(super) const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
 /// Wait after an accept that failed for want of file descriptors or the like.
 const ACCEPT_RETRY_MILLISECONDS: u64 = 50;
 

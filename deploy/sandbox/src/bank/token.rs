@@ -23,7 +23,7 @@ use super::peer::Peer;
 use super::refused::{Code, Refused};
 
 /// How long an access token is good.
-pub const TOKEN_LIFETIME_SECONDS: i64 = 300;
+pub(super) const TOKEN_LIFETIME_SECONDS: i64 = 300;
 
 const HEADER: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
 

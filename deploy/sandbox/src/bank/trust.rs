@@ -102,7 +102,8 @@ fn refused(error: webpki::Error) -> Refused {
         webpki::Error::CertNotValidYet { .. } => {
             Code::CertificateInvalid.because("the seal certificate is not valid yet")
         }
-        webpki::Error::UnknownIssuer => {
+        // The second: a CA of the same name with another key.
+        webpki::Error::UnknownIssuer | webpki::Error::InvalidSignatureForPublicKey => {
             Code::CertificateInvalid.because("the seal certificate is from no QTSP of this bank")
         }
         other => Code::CertificateInvalid.because(format!("the seal certificate: {other}")),

@@ -64,9 +64,6 @@ impl SigningRequest {
                 "bytes after the request".to_owned(),
             ));
         }
-        request
-            .verify_signature()
-            .map_err(|_| RequestError::Signature)?;
         let info = &request.certification_request_info;
         let key = rcgen::SubjectPublicKeyInfo::from_der(info.subject_pki.raw)
             .map_err(|error| RequestError::Key(error.to_string()))?;
@@ -81,6 +78,9 @@ impl SigningRequest {
             Ok(PublicKey::EC(_)) => false,
             _ => return Err(RequestError::Key("neither RSA nor EC".to_owned())),
         };
+        request
+            .verify_signature()
+            .map_err(|_| RequestError::Signature)?;
         Ok(Self {
             key,
             is_rsa,
