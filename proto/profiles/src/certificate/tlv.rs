@@ -58,7 +58,7 @@ impl<'a> Tlv<'a> {
                 .is_ascii()
                 .then(|| self.value.iter().map(|b| char::from(*b)).collect()),
             Tag::TeletexString => Some(self.value.iter().map(|b| char::from(*b)).collect()),
-            Tag::BmpString if self.value.len() % 2 == 0 => {
+            Tag::BmpString if self.value.len().is_multiple_of(2) => {
                 let units: Vec<u16> = self
                     .value
                     .chunks_exact(2)

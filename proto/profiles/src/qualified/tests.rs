@@ -62,7 +62,11 @@ fn psd2(fields: &[Vec<u8>]) -> Vec<u8> {
 
 /// The same with good NCA fields around these role entries.
 fn with_roles(entries: &[Vec<u8>]) -> Vec<u8> {
-    psd2(&[seq(entries), utf8("Financial Conduct Authority"), utf8("GB-FCA")])
+    psd2(&[
+        seq(entries),
+        utf8("Financial Conduct Authority"),
+        utf8("GB-FCA"),
+    ])
 }
 
 fn statements(roles: &[Role]) -> QcStatements {
@@ -107,7 +111,11 @@ fn reads_back_everything_it_writes() {
         sscd: true,
         qc_type: Some(QcType::Eseal),
         pds: vec![("https://qtsp.example.com/pds.pdf".into(), "en".into())],
-        psd2: Some((RoleSet::from_iter(Role::known().skip(1)), "Autorité".into(), "FR-ACPR".into())),
+        psd2: Some((
+            RoleSet::from_iter(Role::known().skip(1)),
+            "Autorité".into(),
+            "FR-ACPR".into(),
+        )),
     };
     let bytes = encode_qc_statements(&all).unwrap();
     let qualified = Qualified::read(&bytes, false, Some("PSDFR-ACPR-1"));
@@ -121,15 +129,24 @@ fn reads_back_everything_it_writes() {
 
 #[test]
 fn refuses_to_write_what_it_would_report() {
-    assert_eq!(encode_qc_statements(&statements(&[])), Err(EncodeError::NoRole));
+    assert_eq!(
+        encode_qc_statements(&statements(&[])),
+        Err(EncodeError::NoRole)
+    );
     for (name, id) in [("", "GB-FCA"), ("FCA", ""), (&*"x".repeat(257), "GB-FCA")] {
         let mut bad = statements(&[Role::PSP_AI]);
         bad.psd2 = Some((RoleSet::from_iter([Role::PSP_AI]), name.into(), id.into()));
-        assert!(matches!(encode_qc_statements(&bad), Err(EncodeError::Text(_))));
+        assert!(matches!(
+            encode_qc_statements(&bad),
+            Err(EncodeError::Text(_))
+        ));
     }
     let mut bad = statements(&[Role::PSP_AI]);
     bad.pds = vec![("https://ex\u{e4}mple.com".into(), "en".into())];
-    assert!(matches!(encode_qc_statements(&bad), Err(EncodeError::Text(_))));
+    assert!(matches!(
+        encode_qc_statements(&bad),
+        Err(EncodeError::Text(_))
+    ));
 }
 
 #[test]
@@ -137,12 +154,19 @@ fn order_of_statements_and_roles_does_not_matter() {
     let qc_type = seq(&[oid("0.4.0.1862.1.6"), seq(&[oid("0.4.0.1862.1.6.2")])]);
     let statement = seq(&[
         oid("0.4.0.19495.2"),
-        seq(&[seq(&[role(3, "PSP_AI"), role(2, "PSP_PI")]), utf8("n"), utf8("GB-FCA")]),
+        seq(&[
+            seq(&[role(3, "PSP_AI"), role(2, "PSP_PI")]),
+            utf8("n"),
+            utf8("GB-FCA"),
+        ]),
     ]);
     let one = read(&seq(&[qc_type.clone(), statement.clone()]));
     let other = read(&seq(&[statement, qc_type]));
     assert_eq!(one.psd2().unwrap().roles(), other.psd2().unwrap().roles());
-    assert_eq!((one.qc_type(), other.qc_type()), (Some(QcType::Eseal), Some(QcType::Eseal)));
+    assert_eq!(
+        (one.qc_type(), other.qc_type()),
+        (Some(QcType::Eseal), Some(QcType::Eseal))
+    );
     assert_eq!(codes(&one), codes(&other));
 }
 
@@ -157,10 +181,18 @@ fn recovers_a_missing_outer_sequence() {
 
 #[test]
 fn recovers_flattened_roles() {
-    let flat = [oid("0.4.0.19495.1.2"), utf8("PSP_PI"), oid("0.4.0.19495.1.3"), utf8("PSP_AI")];
+    let flat = [
+        oid("0.4.0.19495.1.2"),
+        utf8("PSP_PI"),
+        oid("0.4.0.19495.1.3"),
+        utf8("PSP_AI"),
+    ];
     let qualified = read(&with_roles(&[seq(&flat)]));
     assert_eq!(codes(&qualified), ["role_arity_4"]);
-    assert_eq!(qualified.psd2().unwrap().roles().to_string(), "PSP_PI,PSP_AI");
+    assert_eq!(
+        qualified.psd2().unwrap().roles().to_string(),
+        "PSP_PI,PSP_AI"
+    );
 }
 
 #[test]
@@ -168,7 +200,10 @@ fn takes_roles_by_identifier_and_reports_a_name_that_contradicts() {
     let swapped = read(&with_roles(&[role(1, "PSP_PI")]));
     assert!(swapped.psd2().unwrap().roles().contains(Role::PSP_AS));
     assert!(!swapped.psd2().unwrap().roles().contains(Role::PSP_PI));
-    assert_eq!(codes(&swapped), ["role_name_mismatch", "role_name_contradicts"]);
+    assert_eq!(
+        codes(&swapped),
+        ["role_name_mismatch", "role_name_contradicts"]
+    );
 
     let prose = read(&with_roles(&[role(2, "Payment Initiation")]));
     assert!(prose.psd2().unwrap().roles().contains(Role::PSP_PI));
@@ -189,30 +224,60 @@ fn names_each_structural_fault_of_the_psd2_statement() {
     let cases: Vec<(Vec<u8>, &[&str])> = vec![
         (psd2(&[roles(), good().0]), &["psd2_field_count_2"]),
         (psd2(&[seq(&[]), good().0, good().1]), &["roles_empty"]),
-        (psd2(&[utf8("x"), good().0, good().1]), &["role_not_sequence"]),
+        (
+            psd2(&[utf8("x"), good().0, good().1]),
+            &["role_not_sequence"],
+        ),
         (with_roles(&[utf8("PSP_AI")]), &["role_not_sequence"]),
-        (with_roles(&[seq(&[oid("0.4.0.19495.1.3")])]), &["role_arity_1"]),
+        (
+            with_roles(&[seq(&[oid("0.4.0.19495.1.3")])]),
+            &["role_arity_1"],
+        ),
         (
             with_roles(&[seq(&[utf8("0.4.0.19495.1.3"), utf8("PSP_AI")])]),
             &["role_oid_wrong_type_UTF8"],
         ),
-        (with_roles(&[role(3, "PSP_AI"), role(3, "PSP_AI")]), &["duplicate_role"]),
-        (with_roles(&[role(0, "Unspecified"), role(3, "PSP_AI")]), &["unspecified_not_alone"]),
-        (with_roles(&[role(3, "")]), &["role_name_empty", "role_name_mismatch"]),
+        (
+            with_roles(&[role(3, "PSP_AI"), role(3, "PSP_AI")]),
+            &["duplicate_role"],
+        ),
+        (
+            with_roles(&[role(0, "Unspecified"), role(3, "PSP_AI")]),
+            &["unspecified_not_alone"],
+        ),
+        (
+            with_roles(&[role(3, "")]),
+            &["role_name_empty", "role_name_mismatch"],
+        ),
         (
             with_roles(&[seq(&[oid("0.4.0.19495.1.3"), tlv(0x13, b"PSP_AI")])]),
             &["role_name_type_PRT"],
         ),
-        (psd2(&[roles(), tlv(0x16, b"x"), good().1]), &["nca_name_type_IA5"]),
+        (
+            psd2(&[roles(), tlv(0x16, b"x"), good().1]),
+            &["nca_name_type_IA5"],
+        ),
         (psd2(&[roles(), utf8(""), good().1]), &["nca_name_empty"]),
-        (psd2(&[roles(), good().0, tlv(0x13, b"GB-FCA")]), &["nca_id_type_PRT"]),
+        (
+            psd2(&[roles(), good().0, tlv(0x13, b"GB-FCA")]),
+            &["nca_id_type_PRT"],
+        ),
         (
             psd2(&[roles(), good().0, utf8("")]),
             &["nca_id_empty", "nca_id_syntax", "nca_id_vs_org_id_mismatch"],
         ),
-        (psd2(&[roles(), good().0, utf8("FR-ACPR")]), &["nca_id_vs_org_id_mismatch"]),
-        (seq(&[seq(&[oid("0.4.0.19495.2"), utf8("x")])]), &["psd2_info_not_sequence"]),
-        (seq(&[seq(&[oid("0.4.0.19495.2")])]), &["psd2_info_not_sequence"]),
+        (
+            psd2(&[roles(), good().0, utf8("FR-ACPR")]),
+            &["nca_id_vs_org_id_mismatch"],
+        ),
+        (
+            seq(&[seq(&[oid("0.4.0.19495.2"), utf8("x")])]),
+            &["psd2_info_not_sequence"],
+        ),
+        (
+            seq(&[seq(&[oid("0.4.0.19495.2")])]),
+            &["psd2_info_not_sequence"],
+        ),
     ];
     for (bytes, expected) in cases {
         assert_eq!(codes(&read(&bytes)), expected, "{}", hex::encode(&bytes));
@@ -226,14 +291,32 @@ fn names_each_fault_around_the_psd2_statement() {
     let cases: Vec<(Vec<u8>, &[&str])> = vec![
         (vec![], &["qcstatements_malformed"]),
         (tlv(0x31, &web()), &["qcstatements_malformed"]),
-        ([seq(&[web()]), vec![0]].concat(), &["qcstatements_malformed"]),
+        (
+            [seq(&[web()]), vec![0]].concat(),
+            &["qcstatements_malformed"],
+        ),
         (seq(&[web(), utf8("x")]), &["bare_statement"]),
         (seq(&[seq(&[utf8("x")])]), &["bare_statement"]),
-        (seq(&[seq(&[oid("0.4.0.1862.1.6"), both])]), &["qc_type_multiple"]),
-        (seq(&[seq(&[oid("0.4.0.1862.1.6")])]), &["qc_type_malformed"]),
-        (seq(&[seq(&[oid("0.4.0.1862.1.6"), seq(&[])])]), &["qc_type_malformed"]),
-        (seq(&vec![web(); 33]), &["qcstatements_too_large", "qc_type_multiple"]),
-        (tlv(0x30, &vec![0; QC_STATEMENTS_BYTES_MAX]), &["qcstatements_too_large"]),
+        (
+            seq(&[seq(&[oid("0.4.0.1862.1.6"), both])]),
+            &["qc_type_multiple"],
+        ),
+        (
+            seq(&[seq(&[oid("0.4.0.1862.1.6")])]),
+            &["qc_type_malformed"],
+        ),
+        (
+            seq(&[seq(&[oid("0.4.0.1862.1.6"), seq(&[])])]),
+            &["qc_type_malformed"],
+        ),
+        (
+            seq(&vec![web(); 33]),
+            &["qcstatements_too_large", "qc_type_multiple"],
+        ),
+        (
+            tlv(0x30, &vec![0; QC_STATEMENTS_BYTES_MAX]),
+            &["qcstatements_too_large"],
+        ),
     ];
     for (bytes, expected) in cases {
         assert_eq!(codes(&read(&bytes)), expected, "{} bytes", bytes.len());
@@ -243,7 +326,10 @@ fn names_each_fault_around_the_psd2_statement() {
 #[test]
 fn reports_a_critical_extension_and_a_missing_organization_identifier() {
     let critical = Qualified::read(&vector(ONE_ROLE), true, None);
-    assert_eq!(codes(&critical), ["qcstatements_critical", "org_id_missing"]);
+    assert_eq!(
+        codes(&critical),
+        ["qcstatements_critical", "org_id_missing"]
+    );
     let other = Qualified::read(&vector(ONE_ROLE), false, Some("NTRGB-1"));
     assert_eq!(codes(&other), ["org_id_not_psd_syntax"]);
 }
@@ -273,7 +359,11 @@ fn every_truncation_of_the_golden_vectors_is_reported() {
     for text in [ONE_ROLE, TWO_ROLES] {
         let whole = vector(text);
         for len in 0..whole.len() {
-            assert_eq!(codes(&read(&whole[..len])), ["qcstatements_malformed"], "{len}");
+            assert_eq!(
+                codes(&read(&whole[..len])),
+                ["qcstatements_malformed"],
+                "{len}"
+            );
         }
     }
 }
@@ -286,9 +376,15 @@ fn no_flipped_byte_grants_a_role_silently() {
             let mut bytes = whole.clone();
             bytes[index] = value;
             let qualified = read(&bytes);
-            let roles = qualified.psd2().map(Psd2Statement::roles).unwrap_or_default();
+            let roles = qualified
+                .psd2()
+                .map(Psd2Statement::roles)
+                .unwrap_or_default();
             let other_known = Role::known().any(|r| r != Role::PSP_AI && roles.contains(r));
-            assert!(!other_known || !qualified.findings().is_empty(), "byte {index} = {value}");
+            assert!(
+                !other_known || !qualified.findings().is_empty(),
+                "byte {index} = {value}"
+            );
         }
     }
 }

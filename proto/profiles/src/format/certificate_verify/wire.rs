@@ -79,7 +79,7 @@ impl<'a> Reader<'a> {
 
 /// A list of 16-bit code points that fills its vector: not empty, no odd octet.
 pub(super) fn codes(bytes: &[u8], what: &'static str) -> Result<Vec<u16>, Refusal> {
-    if bytes.is_empty() || bytes.len() % 2 != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(2) {
         return Err(Refusal::TlsTranscript { what });
     }
     Ok(bytes
