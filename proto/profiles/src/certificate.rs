@@ -99,6 +99,10 @@ pub struct Certificate {
 
 impl Certificate {
     /// Parses exactly one DER certificate.
+    ///
+    /// # Errors
+    /// [`CertificateError`]: too large, not DER to the last byte, or with a serial number, date or public key that
+    /// cannot be used. Bad QcStatements are findings, not errors.
     pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
         if der.len() > CERTIFICATE_BYTES_MAX {
             return Err(CertificateError::TooLarge("32 KiB of DER"));
@@ -117,6 +121,9 @@ impl Certificate {
 
     /// Parses PEM text: the leaf first, then whatever follows it, in the order given. Accepts frames without line
     /// breaks and with `\n` written out, as they occur in headers, JSON and YAML.
+    ///
+    /// # Errors
+    /// [`CertificateError`]: no certificate at all, a damaged block, a block that is no certificate, a private key.
     pub fn chain_from_pem(pem: &[u8]) -> Result<Vec<Self>, CertificateError> {
         pem::certificates(pem)?
             .iter()

@@ -48,6 +48,9 @@ pub enum EncodeError {
 }
 
 /// The DER of `QCStatements ::= SEQUENCE OF QCStatement`, ready to be the extension's value.
+///
+/// # Errors
+/// [`EncodeError`]: no role, or a text that its ASN.1 type does not admit.
 pub fn encode_qc_statements(statements: &QcStatements) -> Result<Vec<u8>, EncodeError> {
     let mut list = Vec::new();
     if statements.legal_person_syntax {
