@@ -1,1 +1,211 @@
-fn main() {}
+//! `sealkeep`: the command line of the security team and of whoever tries things out.
+//!
+//! In: arguments, `SEALKEEP_*` variables, files. Out: data on stdout (a table or JSON), talk and refusals on stderr, an
+//! exit code that tells scripts what to do (see [`failure`]). Never: a decision of its own; the service decides.
+#![forbid(unsafe_code)]
+
+mod access;
+mod audit;
+mod bank;
+mod connection;
+mod credential;
+mod failure;
+mod files;
+mod report;
+mod sign;
+mod status;
+mod words;
+
+use clap::{Parser, Subcommand};
+use connection::Connection;
+use failure::Failure;
+use report::{Output, Report};
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Keys of PSD2 certificates stay in the token; this asks the service that uses them.
+#[derive(Debug, Parser)]
+#[command(name = "sealkeep", version, propagate_version = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    connection: Connection,
+    /// How data is printed.
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "SEALKEEP_OUTPUT",
+        default_value = "table"
+    )]
+    output: Output,
+    #[command(subcommand)]
+    noun: Noun,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable or unavailable, 4 not authenticated or \
+denied, 5 not found, 6 not now, 7 check negative, 124 timed out";
+
+#[derive(Debug, Subcommand)]
+enum Noun {
+    /// What ends when, the token, the service.
+    Status,
+    /// Who the service takes you for, and what you may do.
+    Whoami,
+    /// Keys in the token and the certificates around them.
+    #[command(subcommand)]
+    Credential(credential::Verb),
+    /// Banks as destinations.
+    #[command(subcommand)]
+    Bank(bank::Verb),
+    /// Callers and what they may do.
+    #[command(subcommand)]
+    Access(access::Verb),
+    /// The log of everything that was done with a key.
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Sign something the way a bank wants it.
+    #[command(subcommand)]
+    Sign(sign::Verb),
+    /// The version of this program.
+    Version,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = cli.output;
+    let outcome = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => Err(Failure::failed(format!("no runtime: {error}"))),
+    };
+    match outcome {
+        Ok(report) => report.print(output),
+        Err(failure) => failure.print(output),
+    }
+}
+
+async fn run(cli: Cli) -> Result<Report, Failure> {
+    let connect = || cli.connection.connect();
+    match cli.noun {
+        Noun::Status => status::status(&connect()?).await,
+        Noun::Whoami => access::whoami(&connect()?).await,
+        Noun::Credential(verb) => verb.run(&connect()?).await,
+        // Files are read before anybody is asked, so that a typing error needs no service.
+        Noun::Bank(verb) => verb.run(connect).await,
+        Noun::Access(verb) => verb.run(connect).await,
+        Noun::Audit(verb) => verb.run(&connect()?).await,
+        Noun::Sign(verb) => verb.run(connect).await,
+        Noun::Version => Ok(version()),
+    }
+}
+
+fn version() -> Report {
+    let version = env!("CARGO_PKG_VERSION");
+    Report::new(
+        format!("sealkeep {version}\n"),
+        json!({ "client": version }),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn takes_every_documented_command() {
+        for line in [
+            "sealkeep status",
+            "sealkeep whoami -o json",
+            "sealkeep credential enrol acme-seal --purpose seal --key rsa-3072 --country DE --organization Acme \
+             --organization-identifier PSDDE-BAFIN-123456 --common-name acme.example --out csr.pem",
+            "sealkeep credential enrol q --purpose transport --key ec-p256 --country DE --organization A \
+             --organization-identifier PSDDE-BAFIN-1 --common-name a.example --dns a.example --dns b.example",
+            "sealkeep credential csr acme-seal@2 --out csr.pem",
+            "sealkeep credential install acme-seal chain.pem --check",
+            "sealkeep credential activate acme-seal --rebind",
+            "sealkeep credential list",
+            "sealkeep credential show acme-seal",
+            "sealkeep bank apply -f banks.toml --check",
+            "sealkeep bank list",
+            "sealkeep bank show ing-de",
+            "sealkeep access apply -f access.toml",
+            "sealkeep access list",
+            "sealkeep audit list --limit 5 --event sign.",
+            "sealkeep audit verify",
+            "sealkeep sign http --bank b --credential c -X POST https://h/v1/x -H a:b -H c:d -d @f",
+            "sealkeep sign jws --bank b --payload @f",
+            "sealkeep version",
+            "sealkeep --addr h:1 --ca a --cert b --client-key c --timeout 3 status",
+            "sealkeep status --addr h:1 --timeout 0.5",
+        ] {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let parsed = Cli::try_parse_from(words);
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for (line, kind) in [
+            (
+                "sealkeep",
+                ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+            ),
+            ("sealkeep steal", ErrorKind::InvalidSubcommand),
+            (
+                "sealkeep credential enrol x",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            ("sealkeep credential show Acme", ErrorKind::ValueValidation),
+            (
+                "sealkeep credential show acme@0",
+                ErrorKind::ValueValidation,
+            ),
+            ("sealkeep audit list --limit 0", ErrorKind::ValueValidation),
+            (
+                "sealkeep sign http --bank b http://h/v1",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "sealkeep sign http --bank b https://h/v1 -H nocolon",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "sealkeep status --timeout never",
+                ErrorKind::ValueValidation,
+            ),
+            ("sealkeep status -o yaml", ErrorKind::InvalidValue),
+        ] {
+            assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn says_which_flag_and_variable_are_missing() {
+        let cli = parse("sealkeep status --addr h:1 --ca /nowhere/ca.pem --cert c").unwrap();
+        if cli.connection.key.is_none() {
+            let failure = run(cli).await.unwrap_err();
+            assert!(
+                failure
+                    .to_string()
+                    .contains("--client-key or SEALKEEP_CLIENT_KEY"),
+                "{failure}"
+            );
+            assert_eq!(failure.exit_code(), 2);
+        }
+    }
+}

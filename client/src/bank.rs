@@ -1,0 +1,191 @@
+//! One bank as the caller sees it: sign requests and payloads for it, open TLS to it.
+//!
+//! In: requests as they will be sent. Out: the headers to set. Never: a body to the service before it asked for it.
+
+use crate::body::BodySource;
+use crate::error::{BODY_REQUIRED, Error};
+use crate::handle::Sealkeep;
+use crate::http_client::HttpClient;
+use crate::signed::{SignedHeaders, SignedJws};
+use crate::target::RequestHead;
+use crate::tls::TlsConfig;
+use http::request::Parts;
+use rustls::RootCertStore;
+use sealkeep_proto::v1::signing_service_client::SigningServiceClient;
+use sealkeep_proto::v1::{Header, SignHttpRequestRequest, SignHttpRequestResponse, SignJwsRequest};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Works for one bank with the credentials bound to it. Cloning is cheap.
+#[derive(Clone)]
+pub struct BankHandle {
+    sealkeep: Sealkeep,
+    bank: Arc<str>,
+    credential: Arc<str>,
+    body_wanted: Arc<AtomicBool>,
+}
+
+impl BankHandle {
+    pub(crate) fn new(sealkeep: Sealkeep, bank: &str, body_wanted: Arc<AtomicBool>) -> Self {
+        Self {
+            sealkeep,
+            bank: bank.into(),
+            credential: "".into(),
+            body_wanted,
+        }
+    }
+
+    /// The name of the bank.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.bank
+    }
+
+    /// The same bank with another credential than the one it lists first.
+    #[must_use]
+    pub fn credential(&self, name: &str) -> Self {
+        Self {
+            credential: name.into(),
+            ..self.clone()
+        }
+    }
+
+    /// Signs a request and sets the headers on it. It must be sent as it comes out: same method, target, headers, body.
+    ///
+    /// Sign last: what adds or changes headers afterwards breaks the signature, and a request that is sent again wants
+    /// a signature of its own.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do; nothing was changed.
+    pub async fn sign<B: AsRef<[u8]>>(
+        &self,
+        request: http::Request<B>,
+    ) -> Result<http::Request<B>, Error> {
+        let (mut parts, body) = request.into_parts();
+        let signed = self
+            .sign_parts(&parts, BodySource::Bytes(body.as_ref()))
+            .await?;
+        signed.apply(&mut parts);
+        Ok(http::Request::from_parts(parts, body))
+    }
+
+    /// Signs the head of a request and answers with the headers to set.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do.
+    pub async fn sign_parts(
+        &self,
+        parts: &Parts,
+        body: BodySource<'_>,
+    ) -> Result<SignedHeaders, Error> {
+        self.sign_head(&RequestHead::from_parts(parts)?, body).await
+    }
+
+    /// The same for a request that is not the `http` crate's.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do.
+    pub async fn sign_head(
+        &self,
+        head: &RequestHead,
+        body: BodySource<'_>,
+    ) -> Result<SignedHeaders, Error> {
+        let wanted = self.body_wanted.load(Ordering::Relaxed);
+        let answer = match self.sign_once(head, &body, wanted).await {
+            Err(error) if !wanted && error.reason() == BODY_REQUIRED && body.bytes().is_some() => {
+                let answer = self.sign_once(head, &body, true).await?;
+                self.body_wanted.store(true, Ordering::Relaxed);
+                answer
+            }
+            other => other?,
+        };
+        SignedHeaders::from_wire(answer)
+    }
+
+    /// Signs a payload as a JWS, compact or detached as the bank's profile says.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do.
+    pub async fn jws(&self, payload: &[u8]) -> Result<SignedJws, Error> {
+        let request = SignJwsRequest {
+            bank: self.bank.to_string(),
+            credential: self.credential.to_string(),
+            payload: payload.to_vec(),
+        };
+        let answer = self
+            .sealkeep
+            .line()
+            .call(
+                self.sealkeep.timeout(),
+                request,
+                async |channel, request| SigningServiceClient::new(channel).sign_jws(request).await,
+            )
+            .await?;
+        Ok(answer.into())
+    }
+
+    /// The client side of mutual TLS to the bank, with a key that stays in the token. `roots` are those that may have
+    /// issued the bank's server certificate.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do.
+    pub async fn tls_config(&self, roots: RootCertStore) -> Result<TlsConfig, Error> {
+        TlsConfig::fetch(&self.sealkeep, &self.bank, &self.credential, roots).await
+    }
+
+    /// An HTTP client for the bank over that TLS. It adds nothing to requests; sign them first.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do.
+    pub async fn http_client(&self, roots: RootCertStore) -> Result<HttpClient, Error> {
+        HttpClient::new(self.tls_config(roots).await?)
+    }
+
+    async fn sign_once(
+        &self,
+        head: &RequestHead,
+        body: &BodySource<'_>,
+        send_body: bool,
+    ) -> Result<SignHttpRequestResponse, Error> {
+        let bytes = body.bytes().filter(|bytes| send_body && !bytes.is_empty());
+        let header = |(name, value): &(String, Vec<u8>)| Header {
+            name: name.clone(),
+            value: value.clone(),
+        };
+        let request = SignHttpRequestRequest {
+            bank: self.bank.to_string(),
+            credential: self.credential.to_string(),
+            method: head.method.clone(),
+            authority: head.authority.clone(),
+            target: head.target.clone(),
+            headers: head.headers.iter().map(header).collect(),
+            body: bytes.map(<[u8]>::to_vec),
+            body_digests: if bytes.is_some() {
+                Vec::new()
+            } else {
+                body.digests()
+            },
+        };
+        self.sealkeep
+            .line()
+            .call(
+                self.sealkeep.timeout(),
+                request,
+                async |channel, request| {
+                    SigningServiceClient::new(channel)
+                        .sign_http_request(request)
+                        .await
+                },
+            )
+            .await
+    }
+}
+
+impl std::fmt::Debug for BankHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BankHandle")
+            .field("bank", &self.bank)
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
+    }
+}

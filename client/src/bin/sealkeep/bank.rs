@@ -1,0 +1,174 @@
+//! `sealkeep bank ...`: banks as destinations.
+//!
+//! In: a file of banks, names. Out: the banks as the service has them. Never: a binding set by hand; activation does that.
+
+use crate::failure::Failure;
+use crate::files;
+use crate::report::{Report, pairs, table};
+use crate::words::{environment, name, short};
+use clap::Subcommand;
+use sealkeep_client::Sealkeep;
+use sealkeep_client::v1::bank_service_client::BankServiceClient;
+use sealkeep_client::v1::{ApplyBanksRequest, Bank, GetBankRequest, ListBanksRequest};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// How many banks one call asks for.
+const PAGE_SIZE: u32 = 1_000;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make or replace the banks of a file, all or none.
+    Apply {
+        /// TOML with [[bank]] tables; `-` is stdin.
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        /// Check only; change nothing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// All banks.
+    List,
+    /// One bank.
+    Show {
+        /// The bank.
+        #[arg(value_parser = name)]
+        name: String,
+    },
+}
+
+impl Verb {
+    pub(crate) async fn run(
+        self,
+        connect: impl FnOnce() -> Result<Sealkeep, Failure>,
+    ) -> Result<Report, Failure> {
+        match self {
+            Self::Apply { file, check } => {
+                let banks = files::banks(&file)?;
+                apply(&connect()?, banks, check).await
+            }
+            Self::List => list(&connect()?).await,
+            Self::Show { name } => show(&connect()?, name).await,
+        }
+    }
+}
+
+async fn apply(sealkeep: &Sealkeep, banks: Vec<Bank>, check: bool) -> Result<Report, Failure> {
+    let request = ApplyBanksRequest {
+        banks,
+        validate_only: check,
+    };
+    let answer = sealkeep
+        .call(request, async |channel, request| {
+            BankServiceClient::new(channel).apply_banks(request).await
+        })
+        .await?;
+    let note = if check {
+        "checked only; nothing was changed"
+    } else {
+        "applied"
+    };
+    Ok(report(&answer.banks).note(note))
+}
+
+async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
+    let mut banks = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListBanksRequest {
+            page_size: PAGE_SIZE,
+            page_token,
+        };
+        let page = sealkeep
+            .call(request, async |channel, request| {
+                BankServiceClient::new(channel).list_banks(request).await
+            })
+            .await?;
+        banks.extend(page.banks);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(report(&banks));
+        }
+    }
+}
+
+async fn show(sealkeep: &Sealkeep, bank: String) -> Result<Report, Failure> {
+    let answer = sealkeep
+        .call(GetBankRequest { bank }, async |channel, request| {
+            BankServiceClient::new(channel).get_bank(request).await
+        })
+        .await?;
+    let bank = answer.bank.unwrap_or_default();
+    let mut settings: Vec<_> = bank
+        .settings
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
+    settings.sort();
+    let tls = if bank.tls12_allowed {
+        "1.3, 1.2"
+    } else {
+        "1.3"
+    };
+    let text = pairs(&[
+        ("bank", bank.name.clone()),
+        ("environment", environment(bank.environment).to_owned()),
+        ("hosts", bank.hosts.join(" ")),
+        ("base path", bank.base_path.clone()),
+        ("profile", bank.profile.clone()),
+        ("settings", settings.join(" ")),
+        ("TLS", tls.to_owned()),
+        ("bound", bindings(&bank)),
+    ]);
+    Ok(Report::new(text, to_json(&bank)))
+}
+
+fn report(banks: &[Bank]) -> Report {
+    let row = |bank: &Bank| {
+        [
+            bank.name.clone(),
+            environment(bank.environment).to_owned(),
+            bank.profile.clone(),
+            bank.hosts.join(" "),
+            bindings(bank),
+        ]
+    };
+    let text = match banks.is_empty() {
+        true => "No banks. Make some: sealkeep bank apply -f banks.toml\n".to_owned(),
+        false => table(
+            ["BANK", "ENVIRONMENT", "PROFILE", "HOSTS", "BOUND"],
+            banks.iter().map(row).collect(),
+        ),
+    };
+    Report::new(
+        text,
+        json!({ "banks": banks.iter().map(to_json).collect::<Vec<_>>() }),
+    )
+}
+
+/// `acme-seal@3`, or `acme-seal@-` as long as no version is active.
+fn bindings(bank: &Bank) -> String {
+    let words = bank
+        .bindings
+        .iter()
+        .map(|binding| match binding.version.is_empty() {
+            true => format!("{}@-", binding.credential),
+            false => short(&binding.version),
+        });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn to_json(bank: &Bank) -> Value {
+    let binding = |binding: &sealkeep_client::v1::Binding| json!({ "credential": binding.credential, "version": binding.version });
+    json!({
+        "name": bank.name,
+        "environment": environment(bank.environment),
+        "hosts": bank.hosts,
+        "base_path": bank.base_path,
+        "profile": bank.profile,
+        "settings": bank.settings,
+        "credentials": bank.credentials,
+        "tls12_allowed": bank.tls12_allowed,
+        "bindings": bank.bindings.iter().map(binding).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,17 @@
+//! The only place of this crate that reads a clock.
+//!
+//! In: nothing. Out: the time of day for certificates and messages, the monotonic time for deadlines. Never: a decision.
+
+use jiff::Timestamp;
+use std::time::Instant;
+
+/// The time of day, for validity periods and freshness.
+#[must_use]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The monotonic time, for deadlines.
+pub(crate) fn monotonic() -> Instant {
+    Instant::now()
+}
