@@ -4,8 +4,8 @@
 //! pretend customer who approves everything at once. It refuses what a real bank refuses, with the same codes; it talks
 //! to no directory, no OCSP responder and no other bank, and it forgets everything when it stops.
 //!
-//! The way of a request: [`serve`] (who is connected) → [`answer`] (log, signature of the answer) → [`gate`] (role,
-//! signature, token) → a service ([`accounts`], [`payments`]) → [`books`].
+//! The way of a request: `serve` (who is connected) → `answer` (log, signature of the answer) → `gate` (role,
+//! signature, token) → a service (`accounts`, `payments`) → `books`.
 //!
 //! Serves NextGenPSD2 XS2A 1.3.x, RFC 8705.
 
@@ -63,7 +63,7 @@ pub struct RunningBank {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}")]
+    #[error("cannot listen on {addr}")]
     Listen {
         /// The address.
         addr: SocketAddr,

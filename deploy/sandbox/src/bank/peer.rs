@@ -1,7 +1,7 @@
 //! Who is at the other end of the connection, by the QWAC of the TLS handshake.
 //!
-//! In: the client certificate, whose chain, validity and proof of possession TLS has checked already. Out: a [`Peer`], or the refusal that every
-//! request of this connection gets. Serves TS 119 495 (roles, by object identifier) and RFC 8705 §3 (thumbprint).
+//! In: the client certificate, whose chain, validity and proof of possession TLS has checked already. Out: a [`Peer`],
+//! or the refusal that every request of this connection gets. Serves TS 119 495 (roles, by object identifier) and RFC 8705 §3 (thumbprint).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

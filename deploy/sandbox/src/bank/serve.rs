@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use axum::response::{IntoResponse, Response};
+use http::{Request, StatusCode};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -27,6 +28,8 @@ use super::refused::{Code, Refused};
 pub(super) const HANDSHAKE_SECONDS_MAX: u64 = 5;
 /// The headers of a request take at most this long, which is also how long an idle connection is kept.
 pub(super) const HEADERS_SECONDS_MAX: u64 = 30;
+/// A request with its body takes at most this long.
+pub(super) const REQUEST_SECONDS_MAX: u64 = 30;
 /// Connections at one time.
 pub(super) const CONNECTIONS_MAX: usize = 512;
 /// Headers of one request.
@@ -85,7 +88,7 @@ async fn converse(stream: TcpStream, tls: TlsAcceptor, router: Router) {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(visitor.clone());
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(never)) }
+        async move { Ok::<_, Infallible>(answer(router, request).await) }
     });
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
@@ -94,9 +97,18 @@ async fn converse(stream: TcpStream, tls: TlsAcceptor, router: Router) {
         .max_headers(HEADERS_MAX);
     http.http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(HEADERS_SECONDS_MAX))
         .max_header_list_size(HEADER_LIST_BYTES_MAX);
     // A connection that breaks off has nobody left to be told.
     let _ = http.serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(router: Router, request: Request<Body>) -> Response {
+    let limit = Duration::from_secs(REQUEST_SECONDS_MAX);
+    match tokio::time::timeout(limit, router.oneshot(request)).await {
+        Ok(answered) => answered.unwrap_or_else(never),
+        Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
 }
 
 fn never<T>(impossible: Infallible) -> T {
