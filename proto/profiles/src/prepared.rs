@@ -13,6 +13,9 @@ use crate::algorithm::{BadSignature, PublicKey, SignatureScheme, ecdsa_raw_to_de
 use crate::format::certificate_verify::looks_like_certificate_verify;
 use crate::refusal::Refusal;
 
+/// What stands in [`Prepared::outline`] for the signature.
+pub const SIGNATURE_PLACE: &str = "<signature>";
+
 /// What will be signed: made by a profile or a TLS format, used once.
 pub struct Prepared {
     scheme: SignatureScheme,
@@ -128,6 +131,37 @@ impl Prepared {
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// The headers as they will be set, with [`SIGNATURE_PLACE`] where the signature goes: for people who want to see what
+    /// will be signed without signing it.
+    #[must_use]
+    pub fn outline(&self) -> Vec<(String, String)> {
+        match &self.layout {
+            Layout::Headers {
+                before,
+                carrier,
+                prefix,
+                suffix,
+                ..
+            } => {
+                let value = format!("{prefix}{SIGNATURE_PLACE}{suffix}");
+                let open = std::iter::once((carrier.clone(), value));
+                before.iter().cloned().chain(open).collect()
+            }
+            Layout::Jws {
+                protected,
+                payload,
+                carrier,
+            } => {
+                let value = format!("{protected}.{payload}.{SIGNATURE_PLACE}");
+                carrier
+                    .iter()
+                    .map(|name| (name.clone(), value.clone()))
+                    .collect()
+            }
+            Layout::TlsSignature => Vec::new(),
+        }
     }
 
     /// Checks the raw signature (RSA as is, ECDSA `r || s`), then lays it out.

@@ -1,0 +1,174 @@
+//! Laws that hold for every request.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use sealkeep_profiles::format::certificate_verify::looks_like_certificate_verify;
+use sealkeep_profiles::profile::{Catalog, Profile};
+use sealkeep_profiles::request::HttpRequest;
+use sealkeep_profiles::verify;
+
+use crate::support::*;
+
+static RSA: LazyLock<Seal> = LazyLock::new(Seal::rsa);
+static P256: LazyLock<Seal> = LazyLock::new(Seal::p256);
+
+const NAMES: [&str; 10] = [
+    "X-Request-ID",
+    "PSU-ID",
+    "PSU-Corporate-ID",
+    "psu-ip-address",
+    "PSU-User-Agent",
+    "TPP-Redirect-URI",
+    "content-type",
+    "Accept",
+    "Authorization",
+    "X-Other",
+];
+
+prop_compose! {
+    /// Headers each once, in any order; the request id is there or not.
+    fn headers()(
+        names in proptest::sample::subsequence(&NAMES[1..], 0..NAMES.len() - 1).prop_shuffle(),
+        id in any::<u128>(),
+        values in proptest::collection::vec("[ -~]{0,40}", NAMES.len()),
+    ) -> Vec<(String, String)> {
+        let id = format!("{id:032x}");
+        let id = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
+        let mut headers = vec![(NAMES[0].to_owned(), id)];
+        for (name, value) in names.into_iter().zip(values) {
+            let value = if name == "content-type" { "application/json".to_owned() } else { value };
+            headers.push((name.to_owned(), value));
+        }
+        headers
+    }
+}
+
+prop_compose! {
+    fn any_request()(
+        method in proptest::sample::select(vec!["GET", "POST", "PUT", "DELETE"]),
+        target in "(/[a-zA-Z0-9_~-]{1,8}){1,4}(\\?[a-z]{1,4}=[a-zA-Z0-9%&=/?]{0,12})?",
+        headers in headers(),
+        body in proptest::collection::vec(any::<u8>(), 0..64),
+    ) -> HttpRequest {
+        let target = target.replace('%', "%25");
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        request(method, &target, &headers, &body)
+    }
+}
+
+fn settings(profile: &Profile) -> sealkeep_profiles::profile::Settings {
+    match profile.name() {
+        "stet-1.4" => stet_settings(),
+        "berlin-group-1.3.4" => no_settings(),
+        _ => obuk_settings(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_prepared_and_signed_verifies_under_every_shipped_profile(request in any_request()) {
+        for profile in Catalog::embedded().iter() {
+            let settings = settings(profile);
+            for seal in [&*RSA, &*P256] {
+                let prepared = match profile.prepare(&request, &seal.certificate, &settings, vector_time()) {
+                    Ok(prepared) => prepared,
+                    Err(refusal) => {
+                        let expected = ["ALGORITHM_NOT_ALLOWED", "NOTHING_TO_SIGN"];
+                        prop_assert!(expected.contains(&refusal.reason()), "{}: {refusal}", profile.name());
+                        continue;
+                    }
+                };
+                let fields = prepared.signed_fields().to_vec();
+                prop_assert_eq!(prepared.digest(), prepared.scheme().hash().digest(prepared.to_be_signed()));
+                let signed = seal.finish(prepared);
+                let arrived = sent(&request, &signed);
+                let verified =
+                    verify::http_request(profile, &arrived, &seal.certificate, &settings, vector_time()).unwrap();
+                prop_assert_eq!(verified.signed_fields, fields);
+            }
+        }
+    }
+
+    #[test]
+    fn a_cavage_string_has_one_line_a_field_and_is_nothing_else(request in any_request()) {
+        for name in ["berlin-group-1.3.4", "stet-1.4"] {
+            let profile = profile(name);
+            let prepared =
+                profile.prepare(&request, &RSA.certificate, &settings(profile), vector_time()).unwrap();
+            let string = std::str::from_utf8(prepared.to_be_signed()).unwrap();
+            let lines: Vec<&str> = string.split('\n').collect();
+            prop_assert_eq!(lines.len(), prepared.signed_fields().len());
+            for (line, field) in lines.iter().zip(prepared.signed_fields()) {
+                prop_assert!(line.starts_with(&format!("{field}: ")), "{line}");
+            }
+            prop_assert!(!looks_like_certificate_verify(prepared.to_be_signed()));
+            prop_assert!(!string.starts_with("eyJ"));
+        }
+    }
+
+    #[test]
+    fn a_jws_input_begins_with_its_header_and_is_nothing_else(body in proptest::collection::vec(any::<u8>(), 1..200)) {
+        for name in ["obuk-3.1.3", "obuk-3.1.4"] {
+            let prepared =
+                profile(name).prepare_jws(&body, &RSA.certificate, &obuk_settings(), vector_time()).unwrap();
+            prop_assert!(prepared.to_be_signed().starts_with(b"eyJ"));
+            prop_assert!(!looks_like_certificate_verify(prepared.to_be_signed()));
+            let jws = RSA.finish(prepared).jws().unwrap().to_owned();
+            let verify = |body: &[u8]| {
+                verify::jws(profile(name), &jws, Some(body), &RSA.certificate, &obuk_settings(), vector_time())
+            };
+            verify(&body).unwrap();
+            let mut other = body.clone();
+            other[0] ^= 1;
+            prop_assert!(verify(&other).is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_from_outside_makes_the_parser_or_the_verifier_panic(
+        method in "\\PC{0,8}",
+        target in "(/?\\PC{0,20}|[/.%a-f0-9?]{0,20})",
+        headers in proptest::collection::vec(("\\PC{0,8}", proptest::collection::vec(any::<u8>(), 0..20)), 0..4),
+        signature in "(keyId|algorithm|headers|signature|[\"=, a-z]){0,12}|[A-Za-z0-9._-]{0,60}",
+    ) {
+        if let Ok(request) = request_of(&method, &target, &headers, b"") {
+            let mut headers: Lines = headers;
+            headers.push(("Signature".into(), signature.clone().into_bytes()));
+            headers.push(("x-jws-signature".into(), signature.into_bytes()));
+            let arrived = request_of(request.method().as_str(), request.target(), &headers, b"").unwrap();
+            for profile in Catalog::embedded().iter() {
+                let verified = verify::http_request(
+                    profile, &arrived, &RSA.certificate, &settings(profile), vector_time(),
+                );
+                prop_assert!(verified.is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn any_change_of_a_signed_value_is_found(request in any_request(), place in any::<prop::sample::Index>()) {
+        let profile = profile("stet-1.4");
+        let settings = stet_settings();
+        let prepared = profile.prepare(&request, &P256.certificate, &settings, vector_time());
+        prop_assert_eq!(prepared.unwrap_err().reason(), "ALGORITHM_NOT_ALLOWED");
+        let prepared = profile.prepare(&request, &RSA.certificate, &settings, vector_time()).unwrap();
+        let fields = prepared.signed_fields().to_vec();
+        let signed = RSA.finish(prepared);
+        let arrived = sent_with(&request, &signed, |headers| {
+            let signed: Vec<usize> = headers
+                .iter()
+                .enumerate()
+                .filter(|(_, (name, _))| fields.contains(&name.to_ascii_lowercase()))
+                .map(|(index, _)| index)
+                .collect();
+            let (_, value) = &mut headers[signed[place.index(signed.len())]];
+            value.extend(b"x");
+        });
+        let verified = verify::http_request(profile, &arrived, &RSA.certificate, &settings, vector_time());
+        prop_assert!(verified.is_err());
+    }
+}

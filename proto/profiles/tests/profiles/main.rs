@@ -1,0 +1,12 @@
+//! The crate as others use it: from a request and a certificate to signed headers, and back.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod files;
+mod golden;
+mod keys;
+mod laws;
+mod operations;
+mod refusals;
+mod support;
+mod tampering;
+mod vectors;
