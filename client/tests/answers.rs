@@ -1,0 +1,177 @@
+//! Answers of a bank, sealed with a certificate of the sandbox QTSP: which promise is missed when one is broken.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use http::Response;
+use jiff::{SignedDuration, Timestamp};
+use rustls::RootCertStore;
+use sealkeep_client::{AnswerError, AnswerVerifier, clock, rustls};
+use sealkeep_profiles::certificate::Certificate;
+use sealkeep_profiles::profile::{Catalog, Settings};
+use sealkeep_profiles::request::{BodyParts, HttpResponse};
+use sealkeep_profiles::roles::Role;
+use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
+use sealkeep_sandbox::qtsp::{Kind, Order, Qtsp};
+
+const PROFILE: &str = "berlin-group-1.3.4";
+const BANK: &str = "PSDDE-BAFIN-999999";
+const REQUEST_ID: &str = "99391c7e-ad88-49ec-a2ad-99ddcb1f7721";
+
+struct House {
+    qtsp: Qtsp,
+    seal: Certificate,
+    key: SoftwareKey,
+    now: Timestamp,
+}
+
+fn house(kind: Kind) -> House {
+    let now = clock::now();
+    let qtsp = Qtsp::create(KeyKind::EcP256, now).unwrap();
+    let key = SoftwareKey::generate(KeyKind::EcP256).unwrap();
+    let mut order = Order::new(kind, &[Role::PSP_AS]);
+    order.country = Some("DE".to_owned());
+    order.organization = Some("Bank".to_owned());
+    order.organization_identifier = Some(BANK.to_owned());
+    order.dns_names = vec!["bank.example".to_owned()];
+    let chain = qtsp.issue_for(&order, &key, now).unwrap();
+    let seal = Certificate::from_der(&chain.leaf).unwrap();
+    House {
+        qtsp,
+        seal,
+        key,
+        now,
+    }
+}
+
+impl House {
+    fn answer(&self) -> Response<Vec<u8>> {
+        let body = br#"{"transactionStatus":"RCVD"}"#.to_vec();
+        let headers = [("x-request-id".to_owned(), REQUEST_ID.as_bytes().to_vec())];
+        let parts = BodyParts {
+            bytes: Some(&body),
+            digests: &[],
+        };
+        let parsed = HttpResponse::parse(201, &headers, parts).unwrap();
+        let profile = Catalog::embedded().get(PROFILE).unwrap();
+        let settings = Settings::default();
+        let prepared = profile
+            .prepare_response(&parsed, &self.seal, &settings, self.now)
+            .unwrap();
+        let raw = self
+            .key
+            .sign(prepared.scheme(), prepared.to_be_signed())
+            .unwrap();
+        let signed = prepared.assemble(&raw).unwrap();
+        let mut answer = Response::builder()
+            .status(201)
+            .header("x-request-id", REQUEST_ID);
+        for (name, value) in signed.headers() {
+            answer = answer.header(name, value);
+        }
+        answer.body(body).unwrap()
+    }
+
+    fn verifier(&self) -> AnswerVerifier {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.qtsp.root().clone()).unwrap();
+        AnswerVerifier::new(PROFILE, &roots)
+            .unwrap()
+            .intermediates(vec![self.qtsp.issuing().clone()])
+    }
+}
+
+#[test]
+fn believes_a_sealed_answer() {
+    let house = house(Kind::Qsealc);
+    let verifier = house.verifier().only_from(BANK);
+    let verified = verifier.verify(&house.answer(), house.now).unwrap();
+    assert_eq!(verified.organization, BANK);
+    assert_eq!(verified.algorithm, "ecdsa-p256-sha256");
+    assert_eq!(verified.signed_fields, ["digest", "x-request-id"]);
+    assert_eq!(verified.request_id.as_deref(), Some(REQUEST_ID));
+}
+
+#[test]
+fn does_not_believe_a_changed_body_or_header() {
+    let house = house(Kind::Qsealc);
+    let mut answer = house.answer();
+    answer.body_mut().push(b' ');
+    let error = house.verifier().verify(&answer, house.now).unwrap_err();
+    assert!(matches!(error, AnswerError::Signature(_)), "{error}");
+
+    let mut answer = house.answer();
+    let other = "00000000-ad88-49ec-a2ad-99ddcb1f7721".parse().unwrap();
+    answer.headers_mut().insert("x-request-id", other);
+    let error = house.verifier().verify(&answer, house.now).unwrap_err();
+    assert!(matches!(error, AnswerError::Signature(_)), "{error}");
+
+    let mut answer = house.answer();
+    answer.headers_mut().remove("signature");
+    let error = house.verifier().verify(&answer, house.now).unwrap_err();
+    assert!(matches!(error, AnswerError::Signature(_)), "{error}");
+}
+
+#[test]
+fn does_not_believe_a_seal_of_another_authority_or_time() {
+    let house = house(Kind::Qsealc);
+    let other = self::house(Kind::Qsealc);
+    let error = other
+        .verifier()
+        .verify(&house.answer(), house.now)
+        .unwrap_err();
+    assert!(matches!(error, AnswerError::Untrusted { .. }), "{error}");
+
+    for hours in [-48, 24 * 366 * 3] {
+        let then = house.now + SignedDuration::from_hours(hours);
+        let error = house.verifier().verify(&house.answer(), then).unwrap_err();
+        assert!(
+            matches!(error, AnswerError::Untrusted { .. }),
+            "{hours}: {error}"
+        );
+    }
+}
+
+#[test]
+fn does_not_believe_another_bank() {
+    let house = house(Kind::Qsealc);
+    let verifier = house.verifier().only_from("PSDFR-ACPR-1");
+    let error = verifier.verify(&house.answer(), house.now).unwrap_err();
+    assert!(
+        matches!(error, AnswerError::OtherOrganization { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn does_not_believe_a_transport_certificate() {
+    let house = house(Kind::Qwac);
+    let error = house
+        .verifier()
+        .verify(&house.answer(), house.now)
+        .unwrap_err();
+    assert!(matches!(error, AnswerError::NotASeal), "{error}");
+}
+
+#[test]
+fn does_not_believe_an_answer_without_certificate() {
+    let house = house(Kind::Qsealc);
+    let mut answer = house.answer();
+    answer.headers_mut().remove("aspsp-signature-certificate");
+    assert!(house.verifier().verify(&answer, house.now).is_err());
+}
+
+#[test]
+fn refuses_profiles_that_are_not_there_or_sign_no_answers() {
+    let roots = RootCertStore::empty();
+    let error = AnswerVerifier::new("no-such-profile", &roots).unwrap_err();
+    assert!(
+        matches!(error, AnswerError::ProfileUnknown { .. }),
+        "{error}"
+    );
+    let silent = Catalog::embedded()
+        .iter()
+        .find(|profile| !profile.signs_responses());
+    if let Some(silent) = silent {
+        let error = AnswerVerifier::new(silent.name(), &roots).unwrap_err();
+        assert!(matches!(error, AnswerError::NoResponses { .. }), "{error}");
+    }
+}
