@@ -7,6 +7,26 @@
 //!
 //! Pure: no I/O, no clock, no async, no private key. What a bank wants signed is data (`catalog/*.toml`); how bytes
 //! are laid out is code ([`format`]); a thing that is not fit to be signed is a [`refusal::Refusal`] by name.
+//!
+//! ```
+//! use sealkeep_profiles::profile::Catalog;
+//! use sealkeep_profiles::request::{BodyParts, HttpRequest, RequestParts};
+//!
+//! let headers = [("X-Request-ID".to_owned(), b"99391c7e-ad88-49ec-a2ad-99ddcb1f7721".to_vec())];
+//! let request = HttpRequest::parse(RequestParts {
+//!     method: "POST",
+//!     authority: "bank.example",
+//!     target: "/v1/payments/sepa-credit-transfers",
+//!     headers: &headers,
+//!     body: BodyParts { bytes: Some(b"{}"), digests: &[] },
+//! })?;
+//! let profile = Catalog::embedded().get("berlin-group-1.3.4").ok_or("no such profile")?;
+//! let operation = profile.operation(request.method(), request.path()).ok_or("unknown operation")?;
+//! assert_eq!(operation.role.map(|role| role.to_string()).as_deref(), Some("PSP_PI"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! From here `profile.prepare(&request, &certificate, &settings, now)` gives the bytes to sign.
 
 pub mod algorithm;
 pub mod certificate;

@@ -205,7 +205,7 @@ struct EcdsaSigValue<'a> {
 
 /// RFC 3279 §2.3.1: parameters are NULL; the exponent is odd and at least 3.
 fn rsa_type(algorithm: &AlgorithmIdentifier<'_>, bits: &[u8]) -> Result<KeyType, KeyError> {
-    if !algorithm.parameters.is_some_and(|p| p == AnyRef::NULL) {
+    if algorithm.parameters.is_none_or(|p| p != AnyRef::NULL) {
         return Err(KeyError::Malformed {
             what: "rsaEncryption parameters are not NULL",
         });

@@ -218,13 +218,8 @@ impl File {
         if let Some(name) = read.iter().find(|name| !self.settings.contains_key(**name)) {
             return Some(format!("settings: say what `{name}` is"));
         }
-        match self
-            .settings
-            .keys()
-            .find(|name| !read.contains(&name.as_str()))
-        {
-            Some(name) => Some(format!("settings: nothing reads `{name}`")),
-            None => None,
-        }
+        let unread = |name: &&String| !read.contains(&name.as_str());
+        let name = self.settings.keys().find(unread)?;
+        Some(format!("settings: nothing reads `{name}`"))
     }
 }

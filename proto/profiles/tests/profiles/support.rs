@@ -45,7 +45,7 @@ pub(crate) struct Seal {
 }
 
 enum Key {
-    Rsa(RsaKeyPair),
+    Rsa(Box<RsaKeyPair>),
     /// PKCS#8, because `ring` ties a key pair to its encoding.
     Ec(Vec<u8>),
 }
@@ -54,7 +54,9 @@ impl Seal {
     pub(crate) fn rsa() -> Self {
         let pem = include_str!("../data/rfc7520-test-key-rsa.pem");
         let pair = KeyPair::from_pem_and_sign_algo(pem, &rcgen::PKCS_RSA_SHA256).unwrap();
-        let key = Key::Rsa(RsaKeyPair::from_pkcs8(&pair.serialize_der()).unwrap());
+        let key = Key::Rsa(Box::new(
+            RsaKeyPair::from_pkcs8(&pair.serialize_der()).unwrap(),
+        ));
         Self {
             certificate: certificate(&pair),
             key,

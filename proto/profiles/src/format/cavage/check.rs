@@ -78,16 +78,11 @@ impl CavageSpec {
                 ));
             }
         }
-        match self
-            .never_signed
-            .iter()
-            .find(|name| !is_token(name) || **name != name.to_ascii_lowercase())
-        {
-            Some(name) => Some(format!(
-                "never_signed: `{name}` is no lower-case header name"
-            )),
-            None => None,
-        }
+        let wrong = |name: &&String| !is_token(name) || **name != name.to_ascii_lowercase();
+        let name = self.never_signed.iter().find(wrong)?;
+        Some(format!(
+            "never_signed: `{name}` is no lower-case header name"
+        ))
     }
 
     fn header_complaint(&self) -> Option<String> {
