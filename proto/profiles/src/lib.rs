@@ -6,7 +6,7 @@
 //! ([`prepared::Signed`]). [`verify`] does what the other side does.
 //!
 //! Pure: no I/O, no clock, no async, no private key. What a bank wants signed is data (`catalog/*.toml`); how bytes
-//! are laid out is code ([`format`]); a thing that is not fit to be signed is a [`refusal::Refusal`] by name.
+//! are laid out is code ([`mod@format`]); a thing that is not fit to be signed is a [`refusal::Refusal`] by name.
 //!
 //! ```
 //! use sealkeep_profiles::profile::Catalog;
