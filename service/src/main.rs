@@ -71,6 +71,9 @@ fn main() -> ExitCode {
 )]
 fn complain(error: &RunError) {
     eprintln!("sealkeepd: {}: {error}", error.reason());
+    if let Some(way_out) = error.way_out() {
+        eprintln!("sealkeepd: way out: {way_out}");
+    }
 }
 
 #[allow(clippy::print_stdout, reason = "the answer of a command")]

@@ -76,6 +76,25 @@ impl RunError {
         }
     }
 
+    /// What a person can do about it, when that is known.
+    pub fn way_out(&self) -> Option<&'static str> {
+        match self {
+            Self::Backend(BackendError::PinRefused { .. }) => {
+                Some("put the right PIN in its place, then run `sealkeepd clear-pin`")
+            }
+            Self::Backend(BackendError::TokenNotFound { .. }) => {
+                Some("compare token.label with the output of `pkcs11-tool --list-slots`")
+            }
+            Self::Backend(BackendError::ModuleMissing(_)) => {
+                Some("install the vendor's PKCS#11 library, or correct token.module")
+            }
+            Self::Backend(BackendError::ModuleSpies(_)) => {
+                Some("name the real module; `token.allow_spy` is for tests")
+            }
+            _ => None,
+        }
+    }
+
     /// 78 (EX_CONFIG of sysexits.h) when starting again cannot help and a person must act: the unit file lists it in
     /// `RestartPreventExitStatus=`. 1 otherwise.
     pub fn exit_code(&self) -> u8 {
@@ -189,7 +208,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         .await
         .is_err()
     {
-        tracing::warn!("requests were still being worked on; their intents stay open in the log");
+        tracing::warn!("connections are still open and are cut");
     }
     store.close().await;
     tracing::info!("stopped");

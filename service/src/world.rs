@@ -40,6 +40,31 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// A bank with its profile and bindings.
+    pub(crate) fn new(
+        bank: Bank,
+        profile: &Profile,
+        bound: BTreeMap<Name, Arc<Version>>,
+        credentials: &BTreeMap<Name, Arc<Credential>>,
+    ) -> Self {
+        let mut defaults = HashMap::new();
+        for name in &bank.credentials {
+            if let Some(credential) = credentials.get(name) {
+                defaults
+                    .entry(credential.purpose)
+                    .or_insert_with(|| name.clone());
+            }
+        }
+        let settings = Settings::from(bank.settings.clone());
+        Self {
+            profile: Arc::new(profile.clone()),
+            settings,
+            bound,
+            defaults,
+            bank,
+        }
+    }
+
     /// The credential used when the caller names none.
     pub fn default_credential(&self, purpose: Purpose) -> Option<&Name> {
         self.defaults.get(&purpose)
@@ -162,21 +187,6 @@ impl World {
                     bank: bank.name.clone(),
                     profile: bank.profile.clone(),
                 })?;
-        let mut defaults = HashMap::new();
-        for name in &bank.credentials {
-            if let Some(credential) = credentials.get(name) {
-                defaults
-                    .entry(credential.purpose)
-                    .or_insert_with(|| name.clone());
-            }
-        }
-        let settings = Settings::from(bank.settings.clone());
-        Ok(Destination {
-            profile: Arc::new(profile.clone()),
-            settings,
-            bound,
-            defaults,
-            bank,
-        })
+        Ok(Destination::new(bank, profile, bound, credentials))
     }
 }

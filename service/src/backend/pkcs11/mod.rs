@@ -27,12 +27,13 @@ mod signer;
 mod spki;
 mod token;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
-use std::time::Instant;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use cryptoki::session::Session;
 use sealkeep_profiles::algorithm::SignatureScheme;
 use secrecy::SecretString;
@@ -60,6 +61,8 @@ pub const SESSION_COUNT_DEFAULT: u16 = 4;
 pub const SESSION_COUNT_MAX: u16 = 128;
 /// Signatures that may wait if the configuration does not say: about 0.1 s of work of a fast token.
 pub const QUEUE_LENGTH_MAX_DEFAULT: usize = 1024;
+/// How long dropping a backend waits for its threads (seconds): the longest key generation, not a token that hangs.
+pub const END_WAIT_SECONDS_MAX: u64 = 10;
 /// Longest queue that may be configured.
 pub const QUEUE_LENGTH_MAX_MAX: usize = 65_536;
 
@@ -109,12 +112,18 @@ impl Pkcs11Config {
     }
 }
 
-/// A token that is logged in to and served by its threads. Dropping it lets them finish what is queued, then end.
+/// A token that is logged in to and served by its threads.
+///
+/// Dropping it blocks until they have done what is queued, for [`END_WAIT_SECONDS_MAX`] at most. Do so before the process
+/// ends: a thread that is inside the module while the process tears the module down crashes it.
 pub struct Pkcs11Backend {
     identity: Identity,
     link: Arc<Link>,
     jobs: Sender<SignJob>,
     tasks: Sender<Task>,
+    /// Disconnected when the last thread has done its work.
+    ended: Receiver<Infallible>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// What does not change about the token.
@@ -146,17 +155,10 @@ impl Pkcs11Backend {
         let anchor = token.log_in(&module.context, &pin, &pin_marker)?;
         drop(pin);
         let link = Arc::new(Link::new(module.context, token.slot, anchor));
+        let sessions = sessions(&link, config.session_count)?;
         let (jobs, queue) = crossbeam_channel::bounded(config.queue_length_max);
-        for (number, session) in sessions(&link, config.session_count)?
-            .into_iter()
-            .enumerate()
-        {
-            let (signer, queue) = (Signer::new(Arc::clone(&link), session), queue.clone());
-            spawn(format!("sign-{number}"), move || signer.run(&queue))?;
-        }
         let (tasks, waiting) = crossbeam_channel::bounded(TASKS_WAITING_MAX);
-        let keeper = Keeper::new(Arc::clone(&link));
-        spawn("keeper".to_owned(), move || keeper.run(&waiting))?;
+        let (alive, ended) = crossbeam_channel::bounded(0);
         let identity = Identity {
             name: config.name,
             label: config.token_label,
@@ -164,12 +166,28 @@ impl Pkcs11Backend {
             manufacturer: token.manufacturer,
             module: module.description,
         };
-        Ok(Self {
+        let mut backend = Self {
             identity,
             link,
             jobs,
             tasks,
-        })
+            ended,
+            threads: Vec::new(),
+        };
+        for (number, session) in sessions.into_iter().enumerate() {
+            let signer = Signer::new(Arc::clone(&backend.link), session);
+            let queue = queue.clone();
+            let work = move || signer.run(&queue);
+            backend
+                .threads
+                .push(spawn(format!("sign-{number}"), &alive, work)?);
+        }
+        let keeper = Keeper::new(Arc::clone(&backend.link));
+        let work = move || keeper.run(&waiting);
+        backend
+            .threads
+            .push(spawn("keeper".to_owned(), &alive, work)?);
+        Ok(backend)
     }
 
     /// What has been done since the start.
@@ -266,6 +284,24 @@ impl KeyBackend for Pkcs11Backend {
     }
 }
 
+impl Drop for Pkcs11Backend {
+    fn drop(&mut self) {
+        self.jobs = crossbeam_channel::bounded(0).0;
+        self.tasks = crossbeam_channel::bounded(0).0;
+        let wait = Duration::from_secs(END_WAIT_SECONDS_MAX);
+        if self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!(token = %self.identity.name, "a thread is still waiting for the token");
+            return;
+        }
+        // The rest of a thread is short, but libraries clean up in it: OpenSSL frees what it kept for the thread.
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!(token = %self.identity.name, "a thread of the token had panicked");
+            }
+        }
+    }
+}
+
 type Answer<T> = oneshot::Receiver<Result<T, BackendError>>;
 
 impl Pkcs11Backend {
@@ -339,15 +375,21 @@ fn sessions(link: &Link, wanted: u16) -> Result<Vec<Session>, BackendError> {
     Ok(sessions)
 }
 
-fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<(), BackendError> {
-    thread::Builder::new()
-        .name(name)
-        .spawn(work)
-        .map(drop)
-        .map_err(|problem| BackendError::Exhausted {
-            function: "thread".to_owned(),
-            rv: problem.to_string(),
-        })
+/// `alive` is dropped when the work is over and everything the thread owned is gone.
+fn spawn(
+    name: String,
+    alive: &Sender<Infallible>,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, BackendError> {
+    let alive = alive.clone();
+    let thread = thread::Builder::new().name(name).spawn(move || {
+        work();
+        drop(alive);
+    });
+    thread.map_err(|problem| BackendError::Exhausted {
+        function: "thread".to_owned(),
+        rv: problem.to_string(),
+    })
 }
 
 /// Waits for an answer, at most until the deadline.

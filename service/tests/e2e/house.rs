@@ -1,0 +1,455 @@
+//! A whole house for one test: a SoftHSM token, an internal CA, a pretend QTSP, and the real `sealkeepd` as a process.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sealkeep_client::v1::access_service_client::AccessServiceClient;
+use sealkeep_client::v1::audit_service_client::AuditServiceClient;
+use sealkeep_client::v1::bank_service_client::BankServiceClient;
+use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
+use sealkeep_client::v1::{self, Environment, KeyAlgorithm, Operation, Purpose, Role};
+use sealkeep_client::{Config, Error, Sealkeep};
+use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_profiles::roles::Role as Psd2Role;
+use sealkeep_sandbox::key::KeyKind;
+use sealkeep_sandbox::pki::{Pki, Subject};
+use sealkeep_sandbox::qtsp::{Kind, Order, Qtsp, SigningRequest};
+
+pub const OFFICER: &str = "spiffe://test.example/officer";
+pub const TPP: &str = "spiffe://test.example/tpp";
+pub const ORGANIZATION: &str = "PSDDE-BAFIN-123456";
+
+/// How long a started service may take to become ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub struct House {
+    pub hsm: SoftHsm,
+    pub pki: Pki,
+    pub qtsp: Qtsp,
+    pub service: Option<Running>,
+}
+
+/// A running `sealkeepd`.
+pub struct Running {
+    child: Child,
+    pub address: String,
+    pub log: PathBuf,
+}
+
+impl House {
+    /// Everything but the running service.
+    pub fn build() -> Self {
+        let now = Timestamp::now();
+        let hsm = SoftHsm::new();
+        let dir = hsm.dir().to_owned();
+        let pki = Pki::create(now).unwrap();
+        pki.save(&dir.join("pki")).unwrap();
+        let qtsp = Qtsp::create(KeyKind::EcP256, now).unwrap();
+        qtsp.save(&dir.join("qtsp")).unwrap();
+        let house = Self {
+            hsm,
+            pki,
+            qtsp,
+            service: None,
+        };
+        house.write_server_certificate();
+        write_pin(&dir.join("pin"), house.hsm.pin());
+        std::fs::write(house.config_file(), house.config()).unwrap();
+        house
+    }
+
+    /// With the service initialised and running.
+    pub fn open() -> Self {
+        let mut house = Self::build();
+        let init = house.sealkeepd(&["init", "--officer", OFFICER]);
+        assert!(init.status.success(), "{init:?}");
+        house.start();
+        house
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.hsm.dir()
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.dir().join("sealkeep.toml")
+    }
+
+    pub fn config(&self) -> String {
+        format!(
+            r#"
+[listen]
+address = "127.0.0.1:0"
+certificate_file = "server.pem"
+key_file = "server.key"
+caller_ca_file = "pki/ca.pem"
+[token]
+name = "main"
+module = "{module}"
+label = "{label}"
+pin_file = "pin"
+[store]
+sqlite_file = "sealkeep.db"
+[trust]
+sandbox_anchor_files = ["qtsp/root.pem"]
+"#,
+            module = self.hsm.module().display(),
+            label = self.hsm.label(),
+        )
+    }
+
+    pub fn write_server_certificate(&self) {
+        let subject = Subject {
+            name: "sealkeepd".to_owned(),
+            dns_names: vec!["localhost".to_owned()],
+            addresses: vec![[127, 0, 0, 1].into()],
+            server: true,
+            days: 30,
+            ..Subject::default()
+        };
+        let issued = self.pki.issue(&subject, Timestamp::now()).unwrap();
+        let pem = sealkeep_sandbox::files::certificates_pem([&issued.certificate]);
+        std::fs::write(self.dir().join("server.pem"), pem).unwrap();
+        std::fs::remove_file(self.dir().join("server.key")).ok();
+        issued.key.save(&self.dir().join("server.key")).unwrap();
+    }
+
+    /// The command with this house's configuration.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealkeepd"));
+        command
+            .args(&arguments[..1])
+            .arg("--config")
+            .arg(self.config_file())
+            .args(&arguments[1..])
+            .envs([self.hsm.env()])
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `sealkeepd` to its end.
+    pub fn sealkeepd(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts the service and waits until it is ready.
+    pub fn start(&mut self) {
+        let command = self.command(&["run"]);
+        self.service = Some(Running::start(command, &self.dir().join("sealkeepd.log")));
+    }
+
+    /// Kills the service without warning.
+    pub fn kill(&mut self) {
+        if let Some(mut running) = self.service.take() {
+            running.child.kill().unwrap();
+            running.child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM; answers how the service ended. Our own connections must be able to hear of it meanwhile.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let mut running = self.service.take().unwrap();
+        let pid = running.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        tokio::task::spawn_blocking(move || running.child.wait().unwrap())
+            .await
+            .unwrap()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.service.as_ref().unwrap().child.id()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir().join("sealkeepd.log")).unwrap_or_default()
+    }
+
+    /// How a caller with these names in its certificate connects.
+    pub fn client_config(&self, uris: &[&str], dns: &[&str]) -> Config {
+        let subject = Subject {
+            name: "caller".to_owned(),
+            uris: uris.iter().map(ToString::to_string).collect(),
+            dns_names: dns.iter().map(ToString::to_string).collect(),
+            days: 30,
+            ..Subject::default()
+        };
+        let issued = self.pki.issue(&subject, Timestamp::now()).unwrap();
+        let pem = |der| sealkeep_sandbox::files::certificates_pem([der]).into_bytes();
+        let address = format!("https://{}", self.service.as_ref().unwrap().address);
+        let key = issued.key.pair().serialize_pem().into_bytes();
+        let mut config = Config::new(&address, pem(self.pki.ca()), pem(&issued.certificate), key);
+        config.timeout = Duration::from_secs(20);
+        config
+    }
+
+    pub fn connect(&self, name: &str) -> Sealkeep {
+        Sealkeep::connect(self.client_config(&[name], &[])).unwrap()
+    }
+
+    /// Enrols a credential and answers with its CSR.
+    pub async fn enrol(
+        &self,
+        name: &str,
+        purpose: Purpose,
+        key: KeyAlgorithm,
+    ) -> Result<v1::EnrolCredentialResponse, Error> {
+        let (common_name, dns_names) = match purpose {
+            Purpose::Transport => ("tpp.demo-tpp.com", vec!["tpp.demo-tpp.com".to_owned()]),
+            _ => ("Demo TPP GmbH", vec![]),
+        };
+        let request = v1::EnrolCredentialRequest {
+            credential: name.to_owned(),
+            purpose: purpose.into(),
+            key_algorithm: key.into(),
+            subject: Some(v1::CertificateSubject {
+                country: "DE".to_owned(),
+                organization: "Demo TPP GmbH".to_owned(),
+                organization_identifier: ORGANIZATION.to_owned(),
+                common_name: common_name.to_owned(),
+                dns_names,
+            }),
+        };
+        self.connect(OFFICER)
+            .call(request, async |channel, request| {
+                CredentialServiceClient::new(channel)
+                    .enrol_credential(request)
+                    .await
+            })
+            .await
+    }
+
+    /// Has the sandbox QTSP issue for a CSR.
+    pub fn issue(
+        &self,
+        csr_pem: &str,
+        purpose: Purpose,
+        change: impl FnOnce(&mut Order),
+    ) -> String {
+        let kind = match purpose {
+            Purpose::Transport => Kind::Qwac,
+            _ => Kind::Qsealc,
+        };
+        let mut order = Order::new(kind, &[Psd2Role::PSP_AI, Psd2Role::PSP_PI]);
+        change(&mut order);
+        let request = SigningRequest::from_pem(csr_pem.as_bytes()).unwrap();
+        self.qtsp
+            .issue(&order, &request, Timestamp::now())
+            .unwrap()
+            .to_pem()
+    }
+
+    pub async fn install(
+        &self,
+        name: &str,
+        chain_pem: String,
+    ) -> Result<v1::InstallCertificateResponse, Error> {
+        let request = v1::InstallCertificateRequest {
+            name: format!("credentials/{name}"),
+            certificate_chain_pem: chain_pem,
+            validate_only: false,
+        };
+        self.connect(OFFICER)
+            .call(request, async |channel, request| {
+                CredentialServiceClient::new(channel)
+                    .install_certificate(request)
+                    .await
+            })
+            .await
+    }
+
+    pub async fn activate(&self, name: &str, rebind: bool) -> Result<Vec<String>, Error> {
+        let request = v1::ActivateVersionRequest {
+            name: format!("credentials/{name}"),
+            rebind,
+        };
+        let answer = self
+            .connect(OFFICER)
+            .call(request, async |channel, request| {
+                CredentialServiceClient::new(channel)
+                    .activate_version(request)
+                    .await
+            })
+            .await?;
+        Ok(answer.bound_banks)
+    }
+
+    /// Enrolled, issued, installed and active.
+    pub async fn credential(&self, name: &str, purpose: Purpose, key: KeyAlgorithm) {
+        self.credential_as(name, purpose, key, |_| ()).await;
+    }
+
+    pub async fn credential_as(
+        &self,
+        name: &str,
+        purpose: Purpose,
+        key: KeyAlgorithm,
+        change: impl FnOnce(&mut Order),
+    ) {
+        let enrolled = self.enrol(name, purpose, key).await.unwrap();
+        let chain = self.issue(&enrolled.csr_pem, purpose, change);
+        self.install(name, chain).await.unwrap();
+        self.activate(name, false).await.unwrap();
+    }
+
+    pub async fn apply_bank(&self, bank: v1::Bank) -> Result<Vec<v1::Bank>, Error> {
+        let request = v1::ApplyBanksRequest {
+            banks: vec![bank],
+            validate_only: false,
+        };
+        let answer = self
+            .connect(OFFICER)
+            .call(request, async |channel, request| {
+                BankServiceClient::new(channel).apply_banks(request).await
+            })
+            .await?;
+        Ok(answer.banks)
+    }
+
+    pub async fn apply_callers(&self, callers: Vec<v1::Caller>) -> Result<(), Error> {
+        let request = v1::ApplyGrantsRequest {
+            callers,
+            validate_only: false,
+        };
+        self.connect(OFFICER)
+            .call(request, async |channel, request| {
+                AccessServiceClient::new(channel)
+                    .apply_grants(request)
+                    .await
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Lets the TPP do everything with these credentials at one bank.
+    pub async fn grant(&self, bank: &str, credentials: &[&str]) {
+        let grants = credentials.iter().map(|credential| v1::Grant {
+            operations: [Operation::SignHttp, Operation::SignJws, Operation::Tls]
+                .map(i32::from)
+                .to_vec(),
+            credential: (*credential).to_owned(),
+            banks: vec![bank.to_owned()],
+        });
+        let caller = v1::Caller {
+            name: TPP.to_owned(),
+            role: Role::Signer.into(),
+            grants: grants.collect(),
+        };
+        self.apply_callers(vec![caller]).await.unwrap();
+    }
+
+    /// A house with one P-256... or RSA seal for a Berlin Group bank, granted to the TPP.
+    pub async fn with_seal(key: KeyAlgorithm) -> Self {
+        let house = Self::open();
+        house.credential("seal", Purpose::Seal, key).await;
+        house.apply_bank(bank("bank", &["seal"])).await.unwrap();
+        house.grant("bank", &["seal"]).await;
+        house
+    }
+
+    pub async fn verify_log(&self) -> v1::VerifyAuditLogResponse {
+        self.connect(OFFICER)
+            .call(v1::VerifyAuditLogRequest {}, async |channel, request| {
+                AuditServiceClient::new(channel)
+                    .verify_audit_log(request)
+                    .await
+            })
+            .await
+            .unwrap()
+    }
+
+    pub async fn records(&self, event_prefix: &str) -> Vec<v1::AuditRecord> {
+        let request = v1::ListAuditRecordsRequest {
+            page_size: 1000,
+            event_prefix: event_prefix.to_owned(),
+            ..Default::default()
+        };
+        self.connect(OFFICER)
+            .call(request, async |channel, request| {
+                AuditServiceClient::new(channel)
+                    .list_audit_records(request)
+                    .await
+            })
+            .await
+            .unwrap()
+            .records
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("log of sealkeepd:\n{}", self.log());
+        }
+        self.kill();
+    }
+}
+
+impl Running {
+    /// Starts a command that will say where it listens.
+    pub fn start(mut command: Command, log: &Path) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (ready, address) = mpsc::channel();
+        let path = log.to_owned();
+        std::thread::spawn(move || {
+            use std::io::Write;
+            let mut file = std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(path)
+                .unwrap();
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if let Some((_, rest)) = line.split_once("sealkeepd ready on ") {
+                    let address = rest.split_whitespace().next().unwrap_or_default();
+                    ready.send(address.to_owned()).ok();
+                }
+                writeln!(file, "{line}").ok();
+            }
+        });
+        match address.recv_timeout(READY_TIMEOUT) {
+            Ok(address) => Self {
+                child,
+                address,
+                log: log.to_owned(),
+            },
+            Err(_) => {
+                let status = child.try_wait();
+                child.kill().ok();
+                let log = std::fs::read_to_string(log).unwrap_or_default();
+                panic!("sealkeepd did not become ready ({status:?}):\n{log}");
+            }
+        }
+    }
+}
+
+/// A Berlin Group bank in the sandbox world.
+pub fn bank(name: &str, credentials: &[&str]) -> v1::Bank {
+    v1::Bank {
+        name: name.to_owned(),
+        environment: Environment::Sandbox.into(),
+        hosts: vec!["api.bank.example".to_owned()],
+        profile: "berlin-group-1.3.4".to_owned(),
+        credentials: credentials.iter().map(ToString::to_string).collect(),
+        ..v1::Bank::default()
+    }
+}
+
+/// A payment as a caller would send it.
+pub fn payment() -> http::Request<String> {
+    http::Request::post("https://api.bank.example/v1/payments/sepa-credit-transfers")
+        .header("x-request-id", "99391c7e-ad88-49ec-a2ad-99ddcb1f7721")
+        .header("content-type", "application/json")
+        .body(r#"{"instructedAmount":{"currency":"EUR","amount":"1.00"}}"#.to_owned())
+        .unwrap()
+}
+
+pub fn write_pin(path: &Path, pin: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::remove_file(path).ok();
+    std::fs::write(path, pin).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o400)).unwrap();
+}

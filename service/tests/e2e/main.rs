@@ -1,0 +1,16 @@
+//! The real `sealkeepd` on a real SoftHSM token, spoken to through the client crate.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod admin;
+mod crash;
+mod house;
+mod signing;
+mod startup;
+mod tls;
