@@ -59,6 +59,7 @@ EOF
 "$BIN/sandbox-bank" run --config "$HOUSE/bank.toml" >"$HOUSE/bank.log" 2>&1 &
 say $! >"$HOUSE/bank.pid"
 BANK=$(wait_for "$HOUSE/bank.log" 'listening on ' "$(cat "$HOUSE/bank.pid")") || { cat "$HOUSE/bank.log"; fail "the bank did not start"; }
+BANK=localhost:${BANK##*:}     # its certificate names localhost
 say "  the bank listens on $BANK"
 
 step "Credentials: keys made in the token, certificates issued by the sandbox QTSP, checked, activated"
