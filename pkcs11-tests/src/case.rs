@@ -22,6 +22,7 @@ pub struct Case {
     name: &'static str,
     env: Vec<(&'static str, Value)>,
     prepare: fn(&SoftHsm),
+    times: usize,
 }
 
 impl Case {
@@ -37,6 +38,7 @@ impl Case {
             name,
             env: Vec::new(),
             prepare: |_| (),
+            times: 1,
         }
     }
 
@@ -54,6 +56,13 @@ impl Case {
         self
     }
 
+    /// Runs the case several times, each in a new process: for what goes wrong only now and then.
+    #[must_use]
+    pub fn repeated(mut self, times: usize) -> Self {
+        self.times = times;
+        self
+    }
+
     /// Runs `test` in a process of its own, with a fresh token.
     ///
     /// # Panics
@@ -63,6 +72,12 @@ impl Case {
             let dir = std::env::var_os(CASE_DIR_ENV).unwrap_or_default();
             return test(&SoftHsm::made_in(PathBuf::from(dir)));
         }
+        for _ in 0..self.times {
+            self.run_child();
+        }
+    }
+
+    fn run_child(&self) {
         let hsm = SoftHsm::new();
         (self.prepare)(&hsm);
         let program = std::env::current_exe().unwrap_or_else(|e| panic!("no path of mine: {e}"));

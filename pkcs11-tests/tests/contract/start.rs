@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sealkeep_pkcs11_tests::Case;
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::pkcs11::clear_pin_marker;
 use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeyRef, KeySpec};
@@ -95,7 +96,7 @@ case!(refuses_token_that_is_not_there, hsm => {
 
 #[test]
 fn refuses_ambiguous_label_and_takes_the_serial() {
-    sealkeep_pkcs11_tests::Case::new(
+    Case::new(
         module_path!(),
         "refuses_ambiguous_label_and_takes_the_serial",
     )
@@ -138,4 +139,32 @@ case!(refuses_settings_out_of_range, hsm => {
     assert_eq!(reason(|config| config.session_count = 1000), "CONFIG_INVALID");
     assert_eq!(reason(|config| config.queue_length_max = 0), "CONFIG_INVALID");
     assert_eq!(reason(|config| config.token_label.clear()), "CONFIG_INVALID");
+});
+
+#[test]
+fn process_ends_cleanly_with_work_in_flight() {
+    // A thread inside the module while the exiting process tears the module down crashes it.
+    Case::new(module_path!(), "process_ends_cleanly_with_work_in_flight")
+        .repeated(10)
+        .run(|hsm| {
+            let backend = start(hsm);
+            let key = generate(&backend, KeySpec::EcP256).key;
+            let scheme = SignatureScheme::EcdsaP256Sha256;
+            let digest = scheme.hash().digest(b"m");
+            for _ in 0..2000 {
+                // Neither waited for nor withdrawn.
+                std::mem::forget(backend.sign(&key, scheme, &digest, later()));
+            }
+            drop(backend);
+        });
+}
+
+case!(dropped_backend_first_does_what_is_queued, hsm => {
+    let backend = start(hsm);
+    let key = generate(&backend, KeySpec::EcP256).key;
+    let scheme = SignatureScheme::EcdsaP256Sha256;
+    let digest = scheme.hash().digest(b"m");
+    let answers: Vec<_> = (0..500).map(|_| backend.sign(&key, scheme, &digest, later())).collect();
+    drop(backend);
+    assert!(answers.into_iter().all(|answer| wait(answer).is_ok()));
 });
