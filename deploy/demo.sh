@@ -56,6 +56,7 @@ tls_key = "$HOUSE/bank/tls.key"
 seal_chain = "$HOUSE/bank/seal.pem"
 seal_key = "$HOUSE/bank/seal.key"
 EOF
+cat "$HOUSE/qtsp/root.pem" "$HOUSE/qtsp/issuing.pem" >"$HOUSE/bank-ca.pem"
 "$BIN/sandbox-bank" run --config "$HOUSE/bank.toml" >"$HOUSE/bank.log" 2>&1 &
 say $! >"$HOUSE/bank.pid"
 BANK=$(wait_for "$HOUSE/bank.log" 'listening on ' "$(cat "$HOUSE/bank.pid")") || { cat "$HOUSE/bank.log"; fail "the bank did not start"; }
@@ -74,7 +75,7 @@ hosts = ["$BANK"]
 profile = "berlin-group-1.3.4"
 credentials = ["demo-tpp-transport", "demo-tpp-seal", "demo-ais-seal"]
 EOF
-as officer "$BIN/sealkeep" bank apply -f "$HOUSE/banks.toml" >/dev/null
+quiet as officer "$BIN/sealkeep" bank apply -f "$HOUSE/banks.toml"
 cat >"$HOUSE/access.toml" <<EOF
 [[caller]]
 name = "spiffe://demo.example/tpp"
@@ -95,11 +96,11 @@ operations = ["sign-http"]
 credential = "demo-ais-seal"
 banks = ["sandbox-bank"]
 EOF
-as officer "$BIN/sealkeep" access apply -f "$HOUSE/access.toml" >/dev/null
+quiet as officer "$BIN/sealkeep" access apply -f "$HOUSE/access.toml"
 as officer "$BIN/sealkeep" credential list | sed 's/^/  /'
 
 step "A TPP service, through the client crate: no key in its hands"
-as tpp "$BIN/examples/pay" --bank-url "https://$BANK" --bank sandbox-bank --bank-ca "$HOUSE/qtsp/root.pem" --client-id PSDDE-BAFIN-123456
+as tpp "$BIN/examples/pay" --bank-url "https://$BANK" --bank sandbox-bank --bank-ca "$HOUSE/bank-ca.pem" --client-id PSDDE-BAFIN-123456
 
 step "Refused, before anything reached the bank"
 SIGN=("$BIN/sealkeep" sign http --bank sandbox-bank -X POST "https://$BANK/v1/payments/sepa-credit-transfers"

@@ -147,14 +147,20 @@ as() {
     SEALKEEP_CLIENT_CERT="$dir/tls/$who.pem" SEALKEEP_CLIENT_KEY="$dir/tls/$who.key" "$@"
 }
 
+# quiet COMMAND...: shows what a command says only when it fails.
+quiet() {
+    local said
+    said=$("$@" 2>&1) || { printf '%s\n' "$said" >&2; return 1; }
+}
+
 # house_credential DIR NAME PURPOSE KEY ROLES: enrol, have the sandbox QTSP issue, install, activate.
 house_credential() {
     local dir=$1 name=$2 purpose=$3 key=$4 roles=$5 kind=qsealc common="Demo TPP GmbH" dns=()
     [ "$purpose" = transport ] && { kind=qwac; common=tpp.demo-tpp.com; dns=(--dns tpp.demo-tpp.com); }
-    as officer "$BIN/sealkeep" credential enrol "$name" --purpose "$purpose" --key "$key" --country DE \
+    quiet as officer "$BIN/sealkeep" credential enrol "$name" --purpose "$purpose" --key "$key" --country DE \
         --organization "Demo TPP GmbH" --organization-identifier PSDDE-BAFIN-123456 --common-name "$common" "${dns[@]}" \
-        --out "$dir/$name.csr" >/dev/null || return
-    "$BIN/sandbox-qtsp" issue --dir "$dir/qtsp" --csr "$dir/$name.csr" --kind "$kind" --roles "$roles" --out "$dir/$name.pem" >/dev/null || return
-    as officer "$BIN/sealkeep" credential install "$name" "$dir/$name.pem" >/dev/null || return
-    as officer "$BIN/sealkeep" credential activate "$name" >/dev/null
+        --out "$dir/$name.csr" || return
+    quiet "$BIN/sandbox-qtsp" issue --dir "$dir/qtsp" --csr "$dir/$name.csr" --kind "$kind" --roles "$roles" --out "$dir/$name.pem" || return
+    quiet as officer "$BIN/sealkeep" credential install "$name" "$dir/$name.pem" || return
+    quiet as officer "$BIN/sealkeep" credential activate "$name"
 }

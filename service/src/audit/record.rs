@@ -68,7 +68,7 @@ pub struct Record {
 }
 
 /// The hash that the next record carries, RFC 6962 section 2.1.
-pub type LeafHash = [u8; 32];
+pub(super) type LeafHash = [u8; 32];
 
 /// SHA-256(0x00 ‖ line), RFC 6962 section 2.1.
 pub fn leaf_hash(line: &str) -> LeafHash {

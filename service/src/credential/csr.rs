@@ -15,9 +15,9 @@ use crate::backend::BackendError;
 use crate::domain::Purpose;
 
 /// Longest value in a subject, characters (X.520 upper bounds are 64; organisation names are longer in practice).
-pub const SUBJECT_VALUE_CHARS_MAX: usize = 128;
+pub(super) const SUBJECT_VALUE_CHARS_MAX: usize = 128;
 /// Most DNS names.
-pub const DNS_NAMES_MAX: usize = 32;
+pub(super) const DNS_NAMES_MAX: usize = 32;
 
 /// OID 2.5.4.97, organizationIdentifier (X.520; EN 319 412-1 section 5.1.4).
 const ORGANIZATION_IDENTIFIER: [u64; 4] = [2, 5, 4, 97];
@@ -104,7 +104,7 @@ impl Subject {
 ///
 /// The encoder wants to sign in the middle of its work and cannot wait. So it runs twice: the first run only tells
 /// what is to be signed, the second gets the signature over exactly those bytes.
-pub async fn build<F>(
+pub(super) async fn build<F>(
     subject: &Subject,
     purpose: Purpose,
     spki_der: &[u8],
@@ -249,7 +249,7 @@ pub(super) fn plain_scheme(key_type: KeyType) -> Option<SignatureScheme> {
 }
 
 /// PEM armour for a request.
-pub fn pem(csr_der: &[u8]) -> String {
+pub(super) fn pem(csr_der: &[u8]) -> String {
     armour("CERTIFICATE REQUEST", csr_der)
 }
 

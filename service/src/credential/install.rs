@@ -16,9 +16,9 @@ use crate::registry::{ChangeError, Registry};
 use crate::store::IssuedRow;
 
 /// Largest chain, bytes of PEM.
-pub const CHAIN_PEM_BYTES_MAX: usize = 64 * 1024;
+pub(super) const CHAIN_PEM_BYTES_MAX: usize = 64 * 1024;
 /// Most certificates in a chain.
-pub const CHAIN_CERTIFICATES_MAX: usize = 8;
+pub(super) const CHAIN_CERTIFICATES_MAX: usize = 8;
 
 /// What the checks found; nothing of it blocks.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::names::Name;
 
 /// Longest caller name, bytes.
-pub const CALLER_NAME_BYTES_MAX: usize = 255;
+pub(super) const CALLER_NAME_BYTES_MAX: usize = 255;
 
 /// The identity in a caller's certificate: one SPIFFE URI or one DNS name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -9,15 +9,15 @@ use super::credential::Environment;
 use super::names::Name;
 
 /// Most hosts of one bank.
-pub const HOSTS_MAX: usize = 32;
+pub(super) const HOSTS_MAX: usize = 32;
 /// Most credentials of one bank.
-pub const CREDENTIALS_MAX: usize = 16;
+pub(super) const CREDENTIALS_MAX: usize = 16;
 /// Most settings of one bank.
-pub const SETTINGS_MAX: usize = 32;
+pub(super) const SETTINGS_MAX: usize = 32;
 /// Longest value of a setting, bytes.
-pub const SETTING_BYTES_MAX: usize = 1024;
+pub(super) const SETTING_BYTES_MAX: usize = 1024;
 /// Longest base path, bytes.
-pub const BASE_PATH_BYTES_MAX: usize = 256;
+pub(super) const BASE_PATH_BYTES_MAX: usize = 256;
 
 /// A host with optional port, lower case, as it stands in the Host header.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

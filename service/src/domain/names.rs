@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Longest name, in characters: that of a DNS label (RFC 1035 section 2.3.4).
-pub const NAME_LENGTH_MAX: usize = 63;
+pub(super) const NAME_LENGTH_MAX: usize = 63;
 
 /// The name of a credential or a bank: `[a-z0-9-]{1,63}`, no hyphen at either end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
