@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Functions shared by demo.sh, bench.sh and test.sh. Sourced, never run; defines functions and paths only.
 # A "house" is a throw-away folder with a SoftHSM token, an internal CA, a pretend QTSP and a running sealkeepd.
 
@@ -11,7 +12,7 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # install_packages NAME...: what is missing of these Debian packages.
 install_packages() {
     local missing=() name sudo=()
-    command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || {
+    if ! { command -v dpkg-query && command -v apt-get; } >/dev/null; then
         for name in "$@"; do
             case $name in
                 softhsm2) command -v softhsm2-util >/dev/null || missing+=("$name") ;;
@@ -20,7 +21,7 @@ install_packages() {
         done
         [ ${#missing[@]} -eq 0 ] && return 0
         fail "please install ${missing[*]} with your system's package manager; this script can do it on Debian and Ubuntu only"
-    }
+    fi
     for name in "$@"; do
         dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q '^install ok installed' || missing+=("$name")
     done

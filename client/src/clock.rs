@@ -12,6 +12,7 @@ pub fn now() -> Timestamp {
 }
 
 /// The monotonic time, for deadlines.
-pub(crate) fn monotonic() -> Instant {
+#[must_use]
+pub fn monotonic() -> Instant {
     Instant::now()
 }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use sealkeep_service::config::{Config, LogFormat};
 use sealkeep_service::domain::CallerName;
+use sealkeep_service::bench_token;
 use sealkeep_service::run::{self, RunError};
 use sealkeep_service::{backend, process};
 
@@ -42,6 +44,21 @@ enum Command {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Measure the token by itself with a throw-away key, for `sealkeep bench`. Prints JSON.
+    BenchToken {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The signature scheme, for example `ecdsa-p256-sha256`.
+        #[arg(long)]
+        algorithm: String,
+        /// Sessions that sign at once.
+        #[arg(long, default_value_t = 1)]
+        threads: u16,
+        /// How long, seconds.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
     },
     /// Forget that the token refused the PIN, after it was corrected. The next start tries it once.
     ClearPin {

@@ -7,6 +7,7 @@
 mod access;
 mod audit;
 mod bank;
+mod bench;
 mod connection;
 mod credential;
 mod failure;
@@ -38,6 +39,9 @@ struct Cli {
         default_value = "table"
     )]
     output: Output,
+    /// Say nothing on stderr but what went wrong.
+    #[arg(short, long, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     noun: Noun,
 }
@@ -66,13 +70,15 @@ enum Noun {
     /// Sign something the way a bank wants it.
     #[command(subcommand)]
     Sign(sign::Verb),
+    /// Measure what the service adds to its token.
+    Bench(bench::Bench),
     /// The version of this program.
     Version,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let output = cli.output;
+    let (output, quiet) = (cli.output, cli.quiet);
     let outcome = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -81,7 +87,7 @@ fn main() -> ExitCode {
         Err(error) => Err(Failure::failed(format!("no runtime: {error}"))),
     };
     match outcome {
-        Ok(report) => report.print(output),
+        Ok(report) => report.print(output, quiet),
         Err(failure) => failure.print(output),
     }
 }
@@ -97,6 +103,7 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         Noun::Access(verb) => verb.run(connect).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
         Noun::Sign(verb) => verb.run(connect).await,
+        Noun::Bench(bench) => bench.run(&cli.connection).await,
         Noun::Version => Ok(version()),
     }
 }
@@ -150,7 +157,7 @@ mod tests {
             "sealkeep sign jws --bank b --payload @f",
             "sealkeep version",
             "sealkeep --addr h:1 --ca a --cert b --client-key c --timeout 3 status",
-            "sealkeep status --addr h:1 --timeout 0.5",
+            "sealkeep status --addr h:1 --timeout 0.5 -q",
         ] {
             let words: Vec<&str> = line.split_whitespace().collect();
             let parsed = Cli::try_parse_from(words);

