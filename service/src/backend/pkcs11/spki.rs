@@ -102,23 +102,18 @@ fn malformed(what: &str, problem: &impl ToString) -> BackendError {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use p256::ecdsa::SigningKey;
-    use p256::pkcs8::EncodePublicKey;
-
     use super::*;
 
+    /// The base point of P-256 (SEC 2 section 2.4.2), uncompressed, and its SubjectPublicKeyInfo as openssl writes it.
     fn p256_point() -> (Vec<u8>, Vec<u8>) {
-        let key = SigningKey::from_slice(&[7; 32]).unwrap();
-        let spki = key
-            .verifying_key()
-            .to_public_key_der()
-            .unwrap()
-            .as_bytes()
-            .to_vec();
-        (
-            key.verifying_key().to_sec1_point(false).as_bytes().to_vec(),
-            spki,
-        )
+        let point = hex::decode(concat!(
+            "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+            "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+        ));
+        let head = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").unwrap();
+        let point = point.unwrap();
+        let spki = [head, point.clone()].concat();
+        (point, spki)
     }
 
     #[test]
