@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
 done
 talk() { printf '%s\n' "$*" >&2; }
 
-install_packages softhsm2 opensc >&2
+install_packages softhsm2 opensc opensc-pkcs11 >&2
 (cd "$ROOT" && cargo build --release --quiet --locked -p sealkeep-service -p sealkeep-client -p sealkeep-sandbox --bins)
 HOUSE=$(mktemp -d "${TMPDIR:-/tmp}/sealkeep-bench.XXXXXX")
 export SEALKEEP_HOUSE=$HOUSE

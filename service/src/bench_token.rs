@@ -24,18 +24,27 @@ pub async fn run(
     threads: u16,
     duration: Duration,
 ) -> Result<String, RunError> {
-    let scheme = SignatureScheme::ALL.into_iter().find(|scheme| scheme.name() == algorithm);
+    let scheme = SignatureScheme::ALL
+        .into_iter()
+        .find(|scheme| scheme.name() == algorithm);
     let scheme = scheme.ok_or_else(|| BackendError::ConfigInvalid {
         field: "algorithm",
         rule: SignatureScheme::ALL.map(SignatureScheme::name).join(", "),
     })?;
-    let spec = [KeySpec::Rsa { bits: 2048 }, KeySpec::EcP256, KeySpec::EcP384];
+    let spec = [
+        KeySpec::Rsa { bits: 2048 },
+        KeySpec::EcP256,
+        KeySpec::EcP384,
+    ];
     let spec = spec.into_iter().find(|spec| scheme.fits(&spec.key_type()));
     let spec = spec.ok_or_else(|| BackendError::SpecUnsupported(algorithm.to_owned()))?;
     let pin = pin::read(&config.token, None)?;
     let backend = Pkcs11Backend::start(config.pkcs11(), pin, config.pin_marker())?;
     let deadline = clock::monotonic() + Duration::from_secs(GENERATE_TIMEOUT_S);
-    let key = backend.generate(KeyId::random(), "bench-token", spec, deadline).await?.key;
+    let key = backend
+        .generate(KeyId::random(), "bench-token", spec, deadline)
+        .await?
+        .key;
     let measured = raw_sign_loop(&backend, &key, scheme, threads, duration);
     let deadline = clock::monotonic() + Duration::from_secs(GENERATE_TIMEOUT_S);
     backend.destroy(&key, deadline).await?;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use sealkeep_service::bench_token;
 use sealkeep_service::config::{Config, LogFormat};
 use sealkeep_service::domain::CallerName;
-use sealkeep_service::bench_token;
 use sealkeep_service::run::{self, RunError};
 use sealkeep_service::{backend, process};
 
@@ -110,6 +110,16 @@ fn act(command: Command) -> Result<(), RunError> {
             let marker = Config::read(&config)?.pin_marker();
             backend::pkcs11::clear_pin_marker(&marker)?;
             println!("cleared; the next start tries the PIN once");
+        }
+        Command::BenchToken {
+            config,
+            algorithm,
+            threads,
+            seconds,
+        } => {
+            let (config, duration) = (Config::read(&config)?, Duration::from_secs(seconds));
+            let measuring = bench_token::run(&config, &algorithm, threads, duration);
+            println!("{}", runtime(1)?.block_on(measuring)?);
         }
         Command::Run {
             config,

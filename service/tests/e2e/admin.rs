@@ -3,6 +3,7 @@
 use sealkeep_client::Error;
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{self, Environment, KeyAlgorithm, Purpose, Role};
+use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::key::KeyKind;
 use sealkeep_sandbox::qtsp::{Order, Qtsp};
 
@@ -68,14 +69,13 @@ async fn a_certificate_is_installed_only_when_nothing_blocks() {
     let request =
         sealkeep_sandbox::qtsp::SigningRequest::from_pem(enrolled.csr_pem.as_bytes()).unwrap();
     let issue = |purpose, change: fn(&mut Order)| house.issue(&enrolled.csr_pem, purpose, change);
+    let order = Order::new(sealkeep_sandbox::qtsp::Kind::Qwac, &[Psd2Role::PSP_AI]);
     let untrusted = foreign
-        .issue(
-            &Order::new(sealkeep_sandbox::qtsp::Kind::Qwac, &[]),
-            &request,
-            jiff::Timestamp::now(),
-        )
-        .map(|chain| chain.to_pem());
-    let mut cases = vec![
+        .issue(&order, &request, jiff::Timestamp::now())
+        .unwrap()
+        .to_pem();
+    let cases = vec![
+        ("chain.build", untrusted),
         (
             "key.match",
             issue(Purpose::Transport, |o| o.oddities.wrong_key = true),
@@ -98,9 +98,6 @@ async fn a_certificate_is_installed_only_when_nothing_blocks() {
         ),
         ("kind", issue(Purpose::Seal, |_| ())),
     ];
-    if let Ok(untrusted) = untrusted {
-        cases.push(("chain.build", untrusted));
-    }
     for (code, chain) in cases {
         let error = house.install("qwac", chain).await.unwrap_err();
         let Error::NotNow { reason, facts, .. } = &error else {

@@ -37,7 +37,6 @@ pub struct House {
 pub struct Running {
     child: Child,
     pub address: String,
-    pub log: PathBuf,
 }
 
 impl House {
@@ -158,10 +157,6 @@ sandbox_anchor_files = ["qtsp/root.pem"]
         tokio::task::spawn_blocking(move || running.child.wait().unwrap())
             .await
             .unwrap()
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.service.as_ref().unwrap().child.id()
     }
 
     pub fn log(&self) -> String {
@@ -341,7 +336,7 @@ sandbox_anchor_files = ["qtsp/root.pem"]
         self.apply_callers(vec![caller]).await.unwrap();
     }
 
-    /// A house with one P-256... or RSA seal for a Berlin Group bank, granted to the TPP.
+    /// A house with one seal for a Berlin Group bank, granted to the TPP.
     pub async fn with_seal(key: KeyAlgorithm) -> Self {
         let house = Self::open();
         house.credential("seal", Purpose::Seal, key).await;
@@ -411,11 +406,7 @@ impl Running {
             }
         });
         match address.recv_timeout(READY_TIMEOUT) {
-            Ok(address) => Self {
-                child,
-                address,
-                log: log.to_owned(),
-            },
+            Ok(address) => Self { child, address },
             Err(_) => {
                 let status = child.try_wait();
                 child.kill().ok();

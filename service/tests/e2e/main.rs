@@ -5,11 +5,13 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
+    clippy::disallowed_methods,
     reason = "tests"
 )]
 
 mod admin;
 mod crash;
+mod handshakes;
 mod house;
 mod signing;
 mod startup;

@@ -115,7 +115,7 @@ fn a_wrong_pin_is_tried_once_across_restarts() {
             .success()
     );
     let spy = "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so";
-    assert!(std::path::Path::new(spy).exists(), "install opensc");
+    assert!(std::path::Path::new(spy).exists(), "install opensc-pkcs11");
     let config = house.config();
     let module = house.hsm.module().display().to_string();
     let spied = config
