@@ -1,6 +1,7 @@
 //! The only place of this crate that reads a clock.
 //!
 //! In: nothing. Out: the time of day for certificates and messages, the monotonic time for deadlines. Never: a decision.
+#![allow(clippy::disallowed_methods, reason = "this is the clock")]
 
 use jiff::Timestamp;
 use std::time::Instant;

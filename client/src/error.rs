@@ -18,6 +18,9 @@ const LOCAL_TIMEOUT_TEXT: &str = "Timeout expired";
 /// The reason with which the service asks for the body itself instead of its digests.
 pub(crate) const BODY_REQUIRED: &str = "BODY_REQUIRED";
 
+/// What tonic says of any failure below it; the cause says more.
+const OPAQUE: &str = "transport error";
+
 /// Facts the service gave along with a reason, by name.
 pub type Facts = BTreeMap<String, String>;
 
@@ -162,6 +165,11 @@ impl Error {
         None
     }
 
+    /// The bank was bound to another version meanwhile: what is asked for with the new one may succeed at once.
+    pub(crate) fn is_rebound(&self) -> bool {
+        matches!(self, Self::NotNow { facts, .. } if facts.contains_key("bound"))
+    }
+
     pub(crate) fn broken(reason: &str, message: impl Into<String>) -> Self {
         Self::Broken {
             reason: reason.to_owned(),
@@ -261,7 +269,7 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut next = inner(error);
     while let Some(error) = next {
         let more = error.to_string();
-        if !text.contains(&more) {
+        if !text.contains(&more) && more != OPAQUE {
             text.push_str(": ");
             text.push_str(&more);
         }

@@ -77,22 +77,17 @@ impl HttpClient {
         request: Request<B>,
     ) -> Result<Response<Incoming>, HttpError> {
         self.check_host(request.uri())?;
-        let client = self
-            .client()
-            .map_err(|error| HttpError::Signature(Box::new(error)))?;
         let request = request.map(|body| Full::new(body.into()));
-        client
-            .request(request)
-            .await
-            .map_err(|error| match Error::behind(&error) {
-                Some(ours) => HttpError::Signature(Box::new(ours.clone())),
-                None if error.is_connect() => HttpError::Connect {
-                    detail: chain(&error),
-                },
-                None => HttpError::Broken {
-                    detail: chain(&error),
-                },
-            })
+        match self.once(request.clone()).await {
+            // The bank was bound to another version while this handshake presented the old one. Nothing reached the
+            // bank, so the same request goes over a connection that presents the new one.
+            Err(HttpError::Signature(error)) if error.is_rebound() => {
+                let refreshed = self.tls.refresh().await;
+                refreshed.map_err(|error| HttpError::Signature(Box::new(error)))?;
+                self.once(request).await
+            }
+            other => other,
+        }
     }
 
     /// Sends a request and collects the answer: at most 4 MiB within 30 seconds.
@@ -113,6 +108,24 @@ impl HttpClient {
         };
         let answered = tokio::time::timeout(Duration::from_secs(ANSWER_TIMEOUT_S), work).await;
         answered.unwrap_or(Err(HttpError::Timeout))
+    }
+
+    async fn once(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, HttpError> {
+        let client = self
+            .client()
+            .map_err(|error| HttpError::Signature(Box::new(error)))?;
+        client
+            .request(request)
+            .await
+            .map_err(|error| match Error::behind(&error) {
+                Some(ours) => HttpError::Signature(Box::new(ours.clone())),
+                None if error.is_connect() => HttpError::Connect {
+                    detail: chain(&error),
+                },
+                None => HttpError::Broken {
+                    detail: chain(&error),
+                },
+            })
     }
 
     /// The client of the presented version.

@@ -157,6 +157,23 @@ fn a_rotation_reaches_new_connections_without_a_new_client() {
 }
 
 #[test]
+fn a_rotation_that_was_not_yet_heard_of_costs_no_request() {
+    on_both_flavours(|| async {
+        let bank = Bank::start(&rustls::version::TLS13);
+        let new = bank.qtsp.client("acme", ec_key());
+        let new_print = print(&new);
+        let fake = Fake::start(version(1, bank.qtsp.client("acme", ec_key()), EC));
+        fake.script().watch_is_silent = true;
+        let client = HttpClient::new(tls(&fake, &bank).await).unwrap();
+        fake.rebind(version(2, new, EC));
+        assert_eq!(client.tls().generation(), 0);
+        assert_eq!(get(&client, &bank).await.unwrap(), new_print);
+        assert_eq!(client.tls().generation(), 1);
+        assert_eq!(fake.script().hashes.len(), 2);
+    });
+}
+
+#[test]
 fn the_services_refusal_comes_out_of_the_handshake() {
     on_both_flavours(|| async {
         let bank = Bank::start(&rustls::version::TLS13);

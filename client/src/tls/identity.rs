@@ -12,7 +12,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use sealkeep_proto::v1::{GetTlsIdentityResponse, WatchCredentialResponse};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
 
 /// What is presented now, and the means to make the next one.
@@ -21,6 +21,8 @@ pub(crate) struct Identity {
     tls12_allowed: bool,
     signer: SignerThread,
     current: ArcSwap<Generation>,
+    /// Held while the next generation is made: the watch and a refresh may hear of it at the same time.
+    turn: Mutex<()>,
     changes: watch::Sender<u64>,
     /// Dropped with the identity: ends its watch.
     _alive: oneshot::Sender<()>,
@@ -59,6 +61,7 @@ impl Identity {
             tls12_allowed,
             signer: signer.clone(),
             current: ArcSwap::from_pointee(first),
+            turn: Mutex::new(()),
             changes: watch::Sender::new(0),
             _alive: alive,
         });
@@ -70,9 +73,10 @@ impl Identity {
         self.current.load_full()
     }
 
-    /// Takes over what the watch says. When no version is bound any more the last one stays: the service then refuses
+    /// Takes over what the watch, or a new `GetTlsIdentity`, says. When no version is bound any more the last one stays: the service then refuses
     /// its signatures with a reason, which says more than a connection without a certificate.
     pub(crate) fn update(&self, said: WatchCredentialResponse) -> Result<(), Error> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current();
         if said.bound_version.is_empty() || said.bound_version == current.version {
             return Ok(());

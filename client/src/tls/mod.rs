@@ -20,8 +20,8 @@ use crate::handle::Sealkeep;
 use identity::Identity;
 use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
-use sealkeep_proto::v1::GetTlsIdentityRequest;
 use sealkeep_proto::v1::tls_service_client::TlsServiceClient;
+use sealkeep_proto::v1::{GetTlsIdentityRequest, GetTlsIdentityResponse, WatchCredentialResponse};
 use std::sync::Arc;
 
 /// TLS towards one bank: the certificate bound to it now, the remote key, the roots trusted for its server.
@@ -30,6 +30,7 @@ use std::sync::Arc;
 /// `TlsConfig`. Connections that are open stay as they are.
 #[derive(Clone, Debug)]
 pub struct TlsConfig {
+    ask: Ask,
     identity: Arc<Identity>,
     roots: Arc<RootCertStore>,
     hosts: Arc<[String]>,
@@ -43,26 +44,35 @@ impl TlsConfig {
         credential: &str,
         roots: RootCertStore,
     ) -> Result<Self, Error> {
-        let request = GetTlsIdentityRequest {
-            bank: bank.to_owned(),
-            credential: credential.to_owned(),
+        let ask = Ask {
+            sealkeep: sealkeep.clone(),
+            bank: bank.into(),
+            credential: credential.into(),
         };
-        let answer = sealkeep
-            .line()
-            .call(sealkeep.timeout(), request, async |channel, request| {
-                TlsServiceClient::new(channel)
-                    .get_tls_identity(request)
-                    .await
-            })
-            .await?;
+        let answer = ask.identity().await?;
         let hosts = answer.hosts.clone().into();
         let tls12_allowed = answer.tls12_allowed;
         let identity = Identity::new(bank, answer, sealkeep.signer()?)?;
         Ok(Self {
+            ask,
             identity,
             roots: Arc::new(roots),
             hosts,
             tls12_allowed,
+        })
+    }
+
+    /// Asks the service which version is bound now, instead of waiting to be told. For after a handshake that was
+    /// refused because the bank was bound to another version meanwhile.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do; the presented version stays.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let answer = self.ask.identity().await?;
+        self.identity.update(WatchCredentialResponse {
+            bound_version: answer.version,
+            certificate_chain: answer.certificate_chain,
+            signature_schemes: answer.signature_schemes,
         })
     }
 
@@ -95,7 +105,8 @@ impl TlsConfig {
         self.identity.current().version.clone()
     }
 
-    /// Counts the changes of the presented version, from 0. Pools compare it to know when to drain.
+    /// Counts the changes of the presented version, from 0. Pools compare it to know when to drain, and who holds an
+    /// access token to know when to ask for a new one: tokens are bound to a certificate (RFC 8705 section 3).
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.identity.current().number
@@ -122,5 +133,34 @@ impl TlsConfig {
     #[must_use]
     pub fn tls12_allowed(&self) -> bool {
         self.tls12_allowed
+    }
+}
+
+/// Whom to ask for the identity, and for what.
+#[derive(Clone, Debug)]
+struct Ask {
+    sealkeep: Sealkeep,
+    bank: Arc<str>,
+    credential: Arc<str>,
+}
+
+impl Ask {
+    async fn identity(&self) -> Result<GetTlsIdentityResponse, Error> {
+        let request = GetTlsIdentityRequest {
+            bank: self.bank.to_string(),
+            credential: self.credential.to_string(),
+        };
+        self.sealkeep
+            .line()
+            .call(
+                self.sealkeep.timeout(),
+                request,
+                async |channel, request| {
+                    TlsServiceClient::new(channel)
+                        .get_tls_identity(request)
+                        .await
+                },
+            )
+            .await
     }
 }

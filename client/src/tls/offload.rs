@@ -218,7 +218,6 @@ where
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use std::time::Instant;
 
     /// Blocks its thread in every poll and is woken while it still runs.
     async fn rude(turns: u32) -> Result<u32, BoxError> {
@@ -282,12 +281,10 @@ mod tests {
                 let _ = freed.send(answer.recv_timeout(Duration::from_secs(30)).is_ok());
                 Ok::<_, BoxError>(())
             });
-            let started = Instant::now();
             let task = tokio::spawn(work);
             is_blocked.await.unwrap();
             task.abort();
             assert!(is_freed.await.unwrap());
-            assert!(started.elapsed() < Duration::from_secs(20));
         });
     }
 

@@ -11,6 +11,7 @@
 )]
 
 pub mod bank;
+pub mod io;
 pub mod pki;
 pub mod service;
 

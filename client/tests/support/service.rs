@@ -1,5 +1,6 @@
 //! The service: mutual TLS 1.3, `SigningService`, `TlsService`, `CredentialService.WatchCredential`.
 
+use super::io::Io;
 use super::pki::{Authority, Leaf, ec_key};
 use rustls::SignatureScheme;
 use rustls::crypto::ring::sign::any_supported_type;
@@ -11,14 +12,11 @@ use sealkeep_client::{Config, v1::*};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Barrier, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::{Stream, StreamExt, wrappers::ReceiverStream, wrappers::WatchStream};
-use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status};
 
 /// What the service does and what it saw.
@@ -39,6 +37,8 @@ pub struct Script {
     pub timeouts: Vec<String>,
     pub hosts: Vec<String>,
     pub tls12_allowed: bool,
+    /// WatchCredential tells nothing.
+    pub watch_is_silent: bool,
 }
 
 /// A version of the transport credential in the fake token.
@@ -152,43 +152,6 @@ async fn serve(
         .unwrap();
 }
 
-/// A TLS stream that tonic takes without its own TLS.
-struct Io(tokio_rustls::server::TlsStream<TcpStream>);
-
-impl Connected for Io {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
 #[derive(Clone)]
 struct State {
     script: Arc<Mutex<Script>>,
@@ -214,7 +177,7 @@ impl State {
         }
         let version = self.versions.borrow().clone();
         if version.name != name {
-            return Err(Status::failed_precondition("not the bound version"));
+            return Err(rebound(&version.name));
         }
         let key = PrivateKeyDer::from_pem_slice(version.leaf.key_pem.as_bytes()).unwrap();
         let scheme = SignatureScheme::from(u16::try_from(scheme).unwrap());
@@ -359,6 +322,9 @@ impl credential_service_server::CredentialService for State {
         request: Request<WatchCredentialRequest>,
     ) -> Result<Response<Watched>, Status> {
         assert_eq!(request.get_ref().credential, "transport");
+        if self.script.lock().unwrap().watch_is_silent {
+            return Ok(Response::new(Box::pin(tokio_stream::pending())));
+        }
         let said = WatchStream::new(self.versions.subscribe()).map(|version| {
             Ok(WatchCredentialResponse {
                 bound_version: version.name.clone(),
@@ -434,4 +400,12 @@ pub fn unavailable(pause: Duration) -> Status {
         std::collections::HashMap::new(),
     );
     Status::with_error_details(tonic::Code::Unavailable, "the token is away", details)
+}
+
+/// The refusal of a version that the bank is not bound to any more.
+fn rebound(bound: &str) -> Status {
+    use tonic_types::{ErrorDetails, StatusExt};
+    let facts = [("bound".to_owned(), bound.to_owned())];
+    let details = ErrorDetails::with_error_info("VERSION_NOT_BOUND", "sealkeep", facts);
+    Status::with_error_details(tonic::Code::FailedPrecondition, "bound to another", details)
 }

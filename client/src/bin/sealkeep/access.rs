@@ -20,7 +20,7 @@ const PAGE_SIZE: u32 = 1_000;
 pub(crate) enum Verb {
     /// Replace role and grants of the callers of a file, all or none.
     Apply {
-        /// TOML with [[caller]] tables; `-` is stdin.
+        /// TOML with `[[caller]]` tables; `-` is stdin.
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
         /// Check only; change nothing.

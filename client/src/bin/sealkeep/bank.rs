@@ -20,7 +20,7 @@ const PAGE_SIZE: u32 = 1_000;
 pub(crate) enum Verb {
     /// Make or replace the banks of a file, all or none.
     Apply {
-        /// TOML with [[bank]] tables; `-` is stdin.
+        /// TOML with `[[bank]]` tables; `-` is stdin.
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
         /// Check only; change nothing.

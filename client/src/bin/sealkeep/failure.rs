@@ -85,7 +85,10 @@ impl Failure {
                 } else {
                     "failed"
                 };
-                let columns = [error.reason(), field, message].map(printable);
+                let bare = message
+                    .strip_prefix(field)
+                    .and_then(|rest| rest.strip_prefix(": "));
+                let columns = [error.reason(), field, bare.unwrap_or(message)].map(printable);
                 let columns: Vec<_> = columns
                     .into_iter()
                     .filter(|text| !text.is_empty())
@@ -171,9 +174,6 @@ fn facts(error: &Error) -> Option<&Facts> {
 fn way_out(error: &Error) -> Option<&'static str> {
     Some(match error.reason() {
         "NOT_GRANTED" => "an officer grants it: sealkeep access apply -f access.toml",
-        "CALLER_UNKNOWN" => {
-            "`sealkeep whoami` shows your name; an officer adds it: sealkeep access apply -f access.toml"
-        }
         "ROLE_REQUIRED" => "`sealkeep whoami` shows your role; ask somebody who has the right one",
         "ROLE_NOT_IN_CERTIFICATE" => {
             "sign with a credential whose certificate has the role, or have one issued with it"

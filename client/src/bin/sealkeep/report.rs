@@ -42,7 +42,7 @@ impl Report {
         }
     }
 
-    /// Adds a line of talk for stderr.
+    /// Adds a line of talk for stderr, after those that are there.
     pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
@@ -54,7 +54,7 @@ impl Report {
         self
     }
 
-    pub(crate) fn print(&self, output: Output) -> ExitCode {
+    pub(crate) fn print(&self, output: Output, quiet: bool) -> ExitCode {
         let text = match output {
             Output::Table => Cow::Borrowed(&self.text),
             Output::Json => Cow::Owned(format!("{:#}\n", self.json)),
@@ -68,7 +68,7 @@ impl Report {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => return ExitCode::FAILURE,
             _ => {}
         }
-        if output == Output::Table {
+        if output == Output::Table && !quiet {
             self.notes.iter().for_each(|note| talk(note));
         }
         ExitCode::from(if self.negative { NEGATIVE } else { 0 })

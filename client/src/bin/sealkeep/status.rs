@@ -26,20 +26,16 @@ pub(crate) async fn status(sealkeep: &Sealkeep) -> Result<Report, Failure> {
 }
 
 fn render(status: &GetStatusResponse, now: Timestamp) -> Report {
-    let mut text = pairs(&[
-        ("service", service(status, now)),
-        (
-            "token",
-            status.token.as_ref().map(token).unwrap_or_default(),
+    let mut facts = vec![("service", service(status, now))];
+    facts.extend(status.token.iter().flat_map(token));
+    facts.push((
+        "log",
+        format!(
+            "{}, {} records",
+            status.audit_log, status.audit_record_count
         ),
-        (
-            "log",
-            format!(
-                "{}, {} records",
-                status.audit_log, status.audit_record_count
-            ),
-        ),
-    ]);
+    ));
+    let mut text = pairs(&facts);
     let rows: Vec<_> = status
         .expiries
         .iter()
@@ -71,19 +67,16 @@ fn service(status: &GetStatusResponse, now: Timestamp) -> String {
     parts.join(", ")
 }
 
-fn token(token: &TokenStatus) -> String {
-    if !token.ready {
-        return format!("{} NOT READY: {}", token.name, token.problem);
-    }
-    format!(
-        "{} ready, label {}, serial {}, {}, {} sessions, {} keys",
-        token.name,
-        token.label,
-        token.serial_number,
-        token.module,
-        token.session_count,
-        token.key_count
-    )
+fn token(token: &TokenStatus) -> Vec<(&'static str, String)> {
+    let first = match token.ready {
+        true => format!(
+            "{} ready, {} sessions, {} keys",
+            token.name, token.session_count, token.key_count
+        ),
+        false => format!("{} NOT READY: {}", token.name, token.problem),
+    };
+    let which = format!("label {}, serial {}", token.label, token.serial_number);
+    vec![("token", first), ("", which), ("", token.module.clone())]
 }
 
 fn row(expiry: &Expiry, now: Timestamp) -> [String; 6] {
@@ -174,6 +167,6 @@ mod tests {
             problem: "PIN_REFUSED".into(),
             ..Default::default()
         };
-        assert_eq!(token(&away), "main NOT READY: PIN_REFUSED");
+        assert_eq!(token(&away)[0].1, "main NOT READY: PIN_REFUSED");
     }
 }
