@@ -234,7 +234,7 @@ impl Signing {
         let facts = Facts::Http(&request);
         let permit = policy::decide(
             grant,
-            &bound.version,
+            bound.version,
             bound.issued,
             bound.purpose,
             facts,
@@ -259,7 +259,7 @@ impl Signing {
         let destination = grant.destination().clone();
         let permit = policy::decide(
             grant,
-            &bound.version,
+            bound.version,
             bound.issued,
             bound.purpose,
             Facts::Jws,
@@ -304,7 +304,7 @@ impl Signing {
         };
         let permit = policy::decide(
             grant,
-            &bound.version,
+            bound.version,
             bound.issued,
             bound.purpose,
             facts,

@@ -119,6 +119,10 @@ impl SoftwareKey {
     }
 }
 
+#[allow(
+    clippy::disallowed_types,
+    reason = "keys of pretend parties are software keys"
+)]
 fn generate_rsa(bits: usize) -> Result<SoftwareKey, KeyError> {
     let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, bits)
         .map_err(|error| KeyError::Generate(error.to_string()))?;

@@ -51,14 +51,14 @@ impl Registry {
             subject,
         } = request;
         subject.check(purpose)?;
-        if let Some(known) = self.world.load().credentials.get(&credential) {
-            if known.purpose != purpose {
-                return Err(CredentialError::purpose(
-                    &credential,
-                    known.purpose,
-                    purpose,
-                ));
-            }
+        let snapshot = self.world.load();
+        let known = snapshot.credentials.get(&credential);
+        if let Some(other) = known.filter(|known| known.purpose != purpose) {
+            return Err(CredentialError::purpose(
+                &credential,
+                other.purpose,
+                purpose,
+            ));
         }
         let id = KeyId::random();
         let about = json!({

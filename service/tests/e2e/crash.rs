@@ -53,7 +53,7 @@ async fn a_killed_service_has_a_record_of_every_signature_it_released() {
         assert_eq!(report.faults, [], "cycle {cycle}");
     }
 
-    let released = released.lock().unwrap();
+    let released = std::mem::take(&mut *released.lock().unwrap());
     assert!(released.len() >= CYCLES * SIGNATURES_PER_CYCLE);
     let report = house.verify_log().await;
     let intents = all_intents(&house).await;

@@ -87,7 +87,10 @@ struct Measured {
 
 impl Bench {
     pub(crate) async fn run(self, connection: &Connection) -> Result<Report, Failure> {
-        let wanted = self.concurrency.iter().find(|n| !(1..=IN_FLIGHT_MAX).contains(*n));
+        let wanted = self
+            .concurrency
+            .iter()
+            .find(|n| !(1..=IN_FLIGHT_MAX).contains(*n));
         if let Some(wrong) = wanted {
             let rule = format!("--concurrency {wrong}: 1 to {IN_FLIGHT_MAX}");
             return Err(Failure::failed(rule));
@@ -104,7 +107,10 @@ impl Bench {
         }
         let lines = rows.iter().map(Row::cells).collect();
         let text = table(HEAD, lines);
-        Ok(Report::new(text, Value::Array(rows.iter().map(Row::json).collect())))
+        Ok(Report::new(
+            text,
+            Value::Array(rows.iter().map(Row::json).collect()),
+        ))
     }
 
     async fn row(
@@ -113,7 +119,9 @@ impl Bench {
         credential: &str,
         concurrency: usize,
     ) -> Result<Row, Failure> {
-        let used = concurrency.div_ceil(IN_FLIGHT_PER_CONNECTION).min(CONNECTIONS_MAX);
+        let used = concurrency
+            .div_ceil(IN_FLIGHT_PER_CONNECTION)
+            .min(CONNECTIONS_MAX);
         let banks: Vec<_> = connections[..used]
             .iter()
             .map(|sealkeep| sealkeep.bank(&self.bank).credential(credential))
@@ -164,7 +172,9 @@ impl Bench {
 
     /// The token without the service.
     fn raw(&self, algorithm: &str, threads: usize) -> Result<Option<Raw>, Failure> {
-        let Some(config) = &self.config else { return Ok(None) };
+        let Some(config) = &self.config else {
+            return Ok(None);
+        };
         let beside = || Some(std::env::current_exe().ok()?.with_file_name("sealkeepd"));
         let program = self.sealkeepd.clone().or_else(beside);
         let program = program.ok_or_else(|| Failure::failed("name --sealkeepd".to_owned()))?;
@@ -182,7 +192,8 @@ impl Bench {
             return Err(Failure::failed(said));
         }
         let raw = serde_json::from_slice(&output.stdout);
-        raw.map(Some).map_err(|error| Failure::failed(format!("bench-token: {error}")))
+        raw.map(Some)
+            .map_err(|error| Failure::failed(format!("bench-token: {error}")))
     }
 
     fn service_cpu(&self) -> Option<Duration> {
@@ -198,15 +209,13 @@ async fn sign(bank: &BankHandle, url: &str) -> Result<String, Failure> {
         .body(())
         .map_err(|error| Failure::failed(error.to_string()))?;
     let (parts, ()) = request.into_parts();
-    let signed = bank.sign_parts(&parts, BodySource::Bytes(&[b'x'; BODY_BYTES])).await?;
+    let signed = bank
+        .sign_parts(&parts, BodySource::Bytes(&[b'x'; BODY_BYTES]))
+        .await?;
     Ok(signed.algorithm)
 }
 
-async fn sign_until(
-    bank: BankHandle,
-    url: String,
-    end: Instant,
-) -> Result<Vec<Duration>, Failure> {
+async fn sign_until(bank: BankHandle, url: String, end: Instant) -> Result<Vec<Duration>, Failure> {
     let mut latencies = Vec::new();
     let mut before = monotonic();
     while before < end {
@@ -229,7 +238,9 @@ fn cpu_of(process: &str) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    Some(Duration::from_secs_f64(ticks / rustix::param::clock_ticks_per_second() as f64))
+    Some(Duration::from_secs_f64(
+        ticks / rustix::param::clock_ticks_per_second() as f64,
+    ))
 }
 
 fn since(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
@@ -258,9 +269,12 @@ impl Row {
         [
             self.algorithm.clone(),
             self.concurrency.to_string(),
-            self.raw.as_ref().map_or("-".to_owned(), |raw| format!("{:.0}", raw.per_s)),
+            self.raw
+                .as_ref()
+                .map_or("-".to_owned(), |raw| format!("{:.0}", raw.per_s)),
             format!("{:.0}", self.service_per_s),
-            self.ratio().map_or("-".to_owned(), |ratio| format!("{:.0} %", ratio * 100.0)),
+            self.ratio()
+                .map_or("-".to_owned(), |ratio| format!("{:.0} %", ratio * 100.0)),
             self.p50.as_micros().to_string(),
             self.p99.as_micros().to_string(),
             cpu(self.cpu_client),
