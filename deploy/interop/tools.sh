@@ -15,7 +15,7 @@ interop_tools() {
     stamp=$(cat "$INTEROP/requirements.txt" "$INTEROP/package-lock.json" <(python3 -V; node --version; say "$TOOLS") | sha256sum)
     [ "$(cat "$TOOLS/stamp" 2>/dev/null)" = "$stamp" ] && return 0
     say "installing the foreign implementations"
-    rm -rf "$TOOLS"
+    rm -rf "$TOOLS" 2>/dev/null || fail "cannot replace $TOOLS, which belongs to somebody else; remove it, or set CARGO_TARGET_DIR"
     mkdir -p "$TOOLS/npm"
     python3 -m venv "$TOOLS/venv"
     "$TOOLS/venv/bin/pip" install --quiet --disable-pip-version-check -r "$INTEROP/requirements.txt" ||
