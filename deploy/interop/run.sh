@@ -4,6 +4,7 @@
 # pkcs11-tool and python-pkcs11 how the keys are kept. One line a check; exit code 0 only when all are ok.
 #
 # SEALKEEP_INTEROP_SEED repeats the random requests of an earlier run.
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 . "$(dirname "$0")/../lib.sh"
 . "$(dirname "$0")/tools.sh"
