@@ -5,7 +5,7 @@
 //! apart: a header name for `cavage`, `eyJ` for `jws`, 64 spaces or a ClientHello for `certificate_verify`.
 
 pub mod cavage;
+mod certificate_header;
 pub mod certificate_verify;
 pub mod jws;
-mod certificate_header;
 mod key_id;

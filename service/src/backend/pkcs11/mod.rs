@@ -15,6 +15,7 @@
 mod bench;
 mod counts;
 mod generate;
+mod job_queue;
 mod keeper;
 mod key_table;
 mod link;
@@ -33,12 +34,13 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use cryptoki::session::Session;
 use sealkeep_profiles::algorithm::SignatureScheme;
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
+use self::job_queue::JobQueue;
 use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
 use self::key_table::KnownKey;
 use self::link::Link;
@@ -119,7 +121,7 @@ impl Pkcs11Config {
 pub struct Pkcs11Backend {
     identity: Identity,
     link: Arc<Link>,
-    jobs: Sender<SignJob>,
+    jobs: Arc<JobQueue<SignJob>>,
     tasks: Sender<Task>,
     /// Disconnected when the last thread has done its work.
     ended: Receiver<Infallible>,
@@ -156,7 +158,7 @@ impl Pkcs11Backend {
         drop(pin);
         let link = Arc::new(Link::new(module.context, token.slot, anchor));
         let sessions = sessions(&link, config.session_count)?;
-        let (jobs, queue) = crossbeam_channel::bounded(config.queue_length_max);
+        let jobs = Arc::new(JobQueue::new(config.queue_length_max));
         let (tasks, waiting) = crossbeam_channel::bounded(TASKS_WAITING_MAX);
         let (alive, ended) = crossbeam_channel::bounded(0);
         let identity = Identity {
@@ -176,7 +178,7 @@ impl Pkcs11Backend {
         };
         for (number, session) in sessions.into_iter().enumerate() {
             let signer = Signer::new(Arc::clone(&backend.link), session);
-            let queue = queue.clone();
+            let queue = Arc::clone(&backend.jobs);
             let work = move || signer.run(&queue);
             backend
                 .threads
@@ -286,7 +288,7 @@ impl KeyBackend for Pkcs11Backend {
 
 impl Drop for Pkcs11Backend {
     fn drop(&mut self) {
-        self.jobs = crossbeam_channel::bounded(0).0;
+        self.jobs.close();
         self.tasks = crossbeam_channel::bounded(0).0;
         let wait = Duration::from_secs(END_WAIT_SECONDS_MAX);
         if self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
@@ -320,19 +322,17 @@ impl Pkcs11Backend {
             return Err(BackendError::Deadline);
         }
         let (reply, answer) = oneshot::channel();
-        match self.jobs.try_send(SignJob {
+        let job = SignJob {
             key,
             input,
             deadline,
             reply,
-        }) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_)) => {
-                self.link.counters.refused_busy.add_one();
-                Err(BackendError::Busy)
-            }
-            Err(TrySendError::Disconnected(_)) => Err(stopped()),
+        };
+        if self.jobs.push(job).is_err() {
+            self.link.counters.refused_busy.add_one();
+            return Err(BackendError::Busy);
         }
+        Ok(answer)
     }
 }
 

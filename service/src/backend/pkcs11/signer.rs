@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::Receiver;
 use cryptoki::session::Session;
 use sealkeep_profiles::algorithm::KeyType;
 use tokio::sync::oneshot;
 
+use super::job_queue::JobQueue;
 use super::key_table::KnownKey;
 use super::link::Link;
 use super::mechanism::SignInput;
@@ -44,8 +44,8 @@ impl Signer {
     }
 
     /// Serves until the queue is closed and empty.
-    pub(super) fn run(mut self, jobs: &Receiver<SignJob>) {
-        for job in jobs {
+    pub(super) fn run(mut self, jobs: &JobQueue<SignJob>) {
+        while let Some(job) = jobs.pop() {
             self.serve(job);
         }
     }

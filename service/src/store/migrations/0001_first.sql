@@ -44,6 +44,6 @@ CREATE TABLE caller (
 );
 
 CREATE TABLE audit_record (
-    seq  BIGINT NOT NULL PRIMARY KEY,
-    line TEXT   NOT NULL
+    seq  INTEGER NOT NULL PRIMARY KEY,
+    line TEXT    NOT NULL
 );
