@@ -78,7 +78,7 @@ pub enum BankError {
     /// The base path is not empty and not `/segment...` without a slash at the end.
     #[error("base_path: {0:?} must be empty, or begin with a slash and not end with one")]
     BasePath(String),
-    /// A value is longer than [`SETTING_BYTES_MAX`].
+    /// A value is longer than a setting may be.
     #[error("settings[{0:?}]: longer than {SETTING_BYTES_MAX} bytes")]
     SettingTooLong(String),
     /// A credential stands in the list twice.
