@@ -55,7 +55,6 @@ fn presents_the_bound_certificate_and_sends_only_the_hash() {
             let fake = Fake::start(version(1, leaf, schemes));
             let client = HttpClient::new(tls(&fake, &bank).await).unwrap();
             assert_eq!(get(&client, &bank).await.unwrap(), expected);
-            assert_eq!(get(&client, &bank).await.unwrap(), expected);
             let script = fake.script();
             assert_eq!(script.hashes.len(), 1, "one connection, one signature");
             assert!(matches!(script.hashes[0].len(), 32 | 48));
