@@ -5,7 +5,9 @@
 //! are missing are errors with a way out. Adding a bank is writing a file, never code.
 
 mod catalog;
+mod error;
 mod file;
+mod layer;
 mod operation;
 mod settings;
 
@@ -19,16 +21,20 @@ use crate::refusal::Refusal;
 use crate::request::{BODY_BYTES_MAX, HttpRequest, HttpResponse, Message, Method};
 
 pub use catalog::Catalog;
-pub use file::{Confidence, ProfileError, RequestIdForm};
+pub use error::ProfileError;
+pub use file::{Confidence, RequestIdForm};
+pub use layer::Source;
 pub use operation::Operation;
 pub use settings::{SETTING_BYTES_MAX, Settings};
 
 use file::{File, RequestIdFile};
+use layer::Layers;
 
 /// A checked profile.
 #[derive(Clone, Debug)]
 pub struct Profile {
     file: File,
+    extends: Option<String>,
     required_settings: Vec<String>,
 }
 
@@ -63,12 +69,38 @@ pub struct RequestId<'a> {
 }
 
 impl Profile {
-    /// Reads and checks a profile.
+    /// [`Self::from_source`] for text that is in no file.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
+        Self::from_source(Source {
+            file: "profile",
+            text,
+        })
+    }
+
+    /// Reads and checks one profile on its own: it may extend shipped profiles, and may be another state of one. What
+    /// banks are configured with comes from a [`Catalog`].
     ///
     /// # Errors
     /// [`ProfileError`]: where it is wrong, and what to write instead.
-    pub fn from_toml(text: &str) -> Result<Self, ProfileError> {
-        let file = File::parse(text)?;
+    pub fn from_source(source: Source<'_>) -> Result<Self, ProfileError> {
+        let mut layers = Layers::default();
+        let name = layers.add(source)?;
+        if layers.parent(&name).is_some() {
+            for shipped in Catalog::shipped_sources() {
+                match layers.add(shipped) {
+                    Ok(_) | Err(ProfileError::Duplicate { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Self::read(&layers, &name)
+    }
+
+    fn read(layers: &Layers<'_>, name: &str) -> Result<Self, ProfileError> {
+        let file = File::read(layers, name)?;
         let mut required_settings = Vec::new();
         for (name, optional) in file.request.settings() {
             if !optional && !required_settings.iter().any(|known| known == name) {
@@ -77,6 +109,7 @@ impl Profile {
         }
         Ok(Self {
             file,
+            extends: layers.parent(name).map(str::to_owned),
             required_settings,
         })
     }
@@ -85,6 +118,12 @@ impl Profile {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.file.name
+    }
+
+    /// The profile whose parameters it takes over where it says nothing, if there is one.
+    #[must_use]
+    pub fn extends(&self) -> Option<&str> {
+        self.extends.as_deref()
     }
 
     /// The name for people.

@@ -1,62 +1,62 @@
-//! The profiles there are: the shipped ones, and more beside them.
+//! The profiles there are: the shipped ones, and the operator's own beside them.
 //!
-//! Comes in: the files of `catalog/`, embedded when the crate is built, and profiles read elsewhere. Goes out: profiles by
-//! name. Never two of one name.
+//! Comes in: the files of `catalog/`, embedded when the crate is built, and files read elsewhere. Goes out: profiles by
+//! name. Never two of one name, never a part of a catalogue: one wrong file refuses all.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use super::layer::{Layers, Source};
 use super::{Profile, ProfileError};
 
 /// Profiles by name.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog(BTreeMap<String, Profile>);
 
-/// The shipped files.
-const EMBEDDED: [&str; 4] = [
-    include_str!("../../catalog/berlin-group-1.3.4.toml"),
-    include_str!("../../catalog/obuk-3.1.3.toml"),
-    include_str!("../../catalog/obuk-3.1.4.toml"),
-    include_str!("../../catalog/stet-1.4.toml"),
+macro_rules! shipped {
+    ($($file:literal),* $(,)?) => {
+        [$(Source { file: $file, text: include_str!(concat!("../../catalog/", $file)) }),*]
+    };
+}
+
+/// The shipped files; a test compares with the folder.
+const SHIPPED: &[Source<'static>] = &shipped![
+    "berlin-group-1.3.4.toml",
+    "obuk-3.1.3.toml",
+    "obuk-3.1.4.toml",
+    "stet-1.4.toml",
 ];
 
 impl Catalog {
     /// The shipped profiles.
     #[must_use]
     pub fn embedded() -> &'static Self {
-        static SHIPPED: LazyLock<Catalog> = LazyLock::new(|| {
+        static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
             // Cannot fail: the files are part of the crate, and a test loads each of them.
-            Catalog::from_toml(EMBEDDED).unwrap_or_default()
+            Catalog::beside_shipped([]).unwrap_or_default()
         });
-        &SHIPPED
+        &CATALOG
     }
 
-    /// Reads profiles; all of them are good, or none is taken.
+    /// The shipped profiles and these beside them, which may extend any of both; all of them are good, or none is taken.
     ///
     /// # Errors
     /// [`ProfileError`] of the first that is wrong, or of the second of one name.
-    pub fn from_toml<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, ProfileError> {
-        let mut catalog = Self::default();
-        for text in texts {
-            catalog.add(Profile::from_toml(text)?)?;
+    pub fn beside_shipped<'a>(
+        sources: impl IntoIterator<Item = Source<'a>>,
+    ) -> Result<Self, ProfileError> {
+        let shipped: &[Source<'a>] = SHIPPED;
+        let layers = Layers::parse(shipped.iter().copied().chain(sources))?;
+        let mut profiles = BTreeMap::new();
+        for name in layers.names() {
+            profiles.insert(name.to_owned(), Profile::read(&layers, name)?);
         }
-        Ok(catalog)
+        Ok(Self(profiles))
     }
 
-    /// Adds one profile.
-    ///
-    /// # Errors
-    /// [`ProfileError::Duplicate`] when there is one of its name.
-    pub fn add(&mut self, profile: Profile) -> Result<(), ProfileError> {
-        match self.0.contains_key(profile.name()) {
-            true => Err(ProfileError::Duplicate {
-                profile: profile.name().to_owned(),
-            }),
-            false => {
-                self.0.insert(profile.name().to_owned(), profile);
-                Ok(())
-            }
-        }
+    /// The files behind [`Self::embedded`].
+    pub fn shipped_sources() -> impl Iterator<Item = Source<'static>> {
+        SHIPPED.iter().copied()
     }
 
     /// The profile of this name.
@@ -74,23 +74,38 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::path::Path;
+
     use super::*;
 
     #[test]
-    fn every_shipped_profile_loads() {
-        Catalog::from_toml(EMBEDDED).unwrap();
-        let names: Vec<&str> = Catalog::embedded().iter().map(Profile::name).collect();
-        assert_eq!(
-            names,
-            ["berlin-group-1.3.4", "obuk-3.1.3", "obuk-3.1.4", "stet-1.4"]
-        );
+    fn every_file_of_the_folder_is_shipped_under_its_name_and_loads() {
+        Catalog::beside_shipped([]).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalog");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let shipped: Vec<&str> = SHIPPED.iter().map(|source| source.file).collect();
+        assert_eq!(shipped, files);
+        let mut named: Vec<String> = Catalog::embedded()
+            .iter()
+            .map(|profile| format!("{}.toml", profile.name()))
+            .collect();
+        named.sort();
+        assert_eq!(named, files);
     }
 
     #[test]
     fn refuses_a_second_profile_of_one_name() {
-        let error = Catalog::from_toml([EMBEDDED[0], EMBEDDED[0]]).unwrap_err();
-        assert!(
-            matches!(error, ProfileError::Duplicate { profile } if profile == "berlin-group-1.3.4")
+        let copy = Source {
+            file: "copy.toml",
+            ..SHIPPED[0]
+        };
+        assert_eq!(
+            Catalog::beside_shipped([copy]).unwrap_err().to_string(),
+            "copy.toml: berlin-group-1.3.4.toml has a profile `berlin-group-1.3.4` already, give it another name"
         );
     }
 }

@@ -1,18 +1,17 @@
 //! A profile as it is written, and what is wrong with one.
 //!
-//! Comes in: TOML text. Goes out: [`File`], every key known, every part checked. Never a default for something banks
-//! disagree on.
+//! Comes in: a profile's table, what it extends merged in. Goes out: [`File`], every key known, every part checked. Never a
+//! default for something banks disagree on.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::Format;
+use super::error::ProfileError;
+use super::layer::{Layers, position_of};
 use super::operation::Operation;
 use crate::request::is_token;
-
-/// The longest profile read, in bytes.
-const PROFILE_BYTES_MAX: usize = 64 * 1024;
 
 /// How sure we are of a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -36,37 +35,6 @@ impl Confidence {
             Self::Unconfirmed => "unconfirmed",
         }
     }
-}
-
-/// Why a profile cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProfileError {
-    /// Not TOML, an unknown key, or a value of the wrong kind; the message has line and column.
-    #[error("{message}")]
-    Toml {
-        /// What and where, with the line.
-        message: String,
-    },
-    /// Every key is known, but together they make no sense.
-    #[error("profile `{profile}`: {what}")]
-    Senseless {
-        /// The profile.
-        profile: String,
-        /// Where, and what to write instead.
-        what: String,
-    },
-    /// Two profiles of one name.
-    #[error("profile `{profile}` exists already")]
-    Duplicate {
-        /// The name.
-        profile: String,
-    },
-    /// Longer than a profile can be.
-    #[error("the profile has {len} bytes, at most 65536 are read")]
-    TooLong {
-        /// Bytes found.
-        len: usize,
-    },
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -147,18 +115,16 @@ impl RequestIdForm {
 }
 
 impl File {
-    pub(super) fn parse(text: &str) -> Result<Self, ProfileError> {
-        if text.len() > PROFILE_BYTES_MAX {
-            return Err(ProfileError::TooLong { len: text.len() });
-        }
-        let file: Self = toml::from_str(text).map_err(|error| ProfileError::Toml {
-            message: error.to_string(),
+    /// Reads the profile `name` of `layers`, with what it extends.
+    pub(super) fn read(layers: &Layers<'_>, name: &str) -> Result<Self, ProfileError> {
+        let table = layers.merged(name)?;
+        let deserializer = toml::de::Deserializer::from(table.clone());
+        let file = Self::deserialize(deserializer).map_err(|error| {
+            let at = error.span().unwrap_or_else(|| table.span()).start;
+            layers.unreadable(at, error.message())
         })?;
         match file.complaint() {
-            Some(what) => Err(ProfileError::Senseless {
-                profile: file.name,
-                what,
-            }),
+            Some(what) => Err(layers.senseless(position_of(&table, &what), name, what)),
             None => Ok(file),
         }
     }
@@ -170,7 +136,7 @@ impl File {
             return Some("name: use lower-case letters, digits, dots and dashes".into());
         }
         if self.title.is_empty() || self.source.is_empty() {
-            return Some("title and source must not be empty".into());
+            return Some("title: write it, and the source".into());
         }
         self.request
             .complaint(false)
@@ -220,6 +186,8 @@ impl File {
         }
         let unread = |name: &&String| !read.contains(&name.as_str());
         let name = self.settings.keys().find(unread)?;
-        Some(format!("settings: nothing reads `{name}`"))
+        Some(format!(
+            "settings.{name}: nothing reads `{name}`, take it out"
+        ))
     }
 }
