@@ -10,6 +10,7 @@ mod file;
 mod layer;
 mod operation;
 mod settings;
+mod vectors;
 
 use jiff::Timestamp;
 
@@ -20,12 +21,13 @@ use crate::prepared::Prepared;
 use crate::refusal::Refusal;
 use crate::request::{BODY_BYTES_MAX, HttpRequest, HttpResponse, Message, Method};
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Shipped};
 pub use error::ProfileError;
 pub use file::{Confidence, RequestIdForm};
 pub use layer::Source;
 pub use operation::Operation;
 pub use settings::{SETTING_BYTES_MAX, Settings};
+pub use vectors::{Vector, VectorError, Vectors};
 
 use file::{File, RequestIdFile};
 use layer::Layers;
@@ -89,8 +91,8 @@ impl Profile {
         let mut layers = Layers::default();
         let name = layers.add(source)?;
         if layers.parent(&name).is_some() {
-            for shipped in Catalog::shipped_sources() {
-                match layers.add(shipped) {
+            for shipped in Catalog::shipped() {
+                match layers.add(shipped.profile) {
                     Ok(_) | Err(ProfileError::Duplicate { .. }) => {}
                     Err(error) => return Err(error),
                 }

@@ -13,14 +13,26 @@ use super::{Profile, ProfileError};
 #[derive(Clone, Debug, Default)]
 pub struct Catalog(BTreeMap<String, Profile>);
 
+/// A shipped profile and its vectors, two files of one name.
+#[derive(Clone, Copy, Debug)]
+pub struct Shipped<'a> {
+    /// In `catalog/`.
+    pub profile: Source<'a>,
+    /// In `vectors/`.
+    pub vectors: Source<'a>,
+}
+
 macro_rules! shipped {
     ($($file:literal),* $(,)?) => {
-        [$(Source { file: $file, text: include_str!(concat!("../../catalog/", $file)) }),*]
+        [$(Shipped {
+            profile: Source { file: $file, text: include_str!(concat!("../../catalog/", $file)) },
+            vectors: Source { file: $file, text: include_str!(concat!("../../vectors/", $file)) },
+        }),*]
     };
 }
 
-/// The shipped files; a test compares with the folder.
-const SHIPPED: &[Source<'static>] = &shipped![
+/// The shipped files; a test compares with the folder. A profile without vectors does not build.
+const SHIPPED: &[Shipped<'static>] = &shipped![
     "berlin-group-1.3.4.toml",
     "obuk-3.1.3.toml",
     "obuk-3.1.4.toml",
@@ -45,8 +57,9 @@ impl Catalog {
     pub fn beside_shipped<'a>(
         sources: impl IntoIterator<Item = Source<'a>>,
     ) -> Result<Self, ProfileError> {
-        let shipped: &[Source<'a>] = SHIPPED;
-        let layers = Layers::parse(shipped.iter().copied().chain(sources))?;
+        let shipped: &[Shipped<'a>] = SHIPPED;
+        let shipped = shipped.iter().map(|shipped| shipped.profile);
+        let layers = Layers::parse(shipped.chain(sources))?;
         let mut profiles = BTreeMap::new();
         for name in layers.names() {
             profiles.insert(name.to_owned(), Profile::read(&layers, name)?);
@@ -55,7 +68,7 @@ impl Catalog {
     }
 
     /// The files behind [`Self::embedded`].
-    pub fn shipped_sources() -> impl Iterator<Item = Source<'static>> {
+    pub fn shipped() -> impl Iterator<Item = Shipped<'static>> {
         SHIPPED.iter().copied()
     }
 
@@ -87,7 +100,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         files.sort();
-        let shipped: Vec<&str> = SHIPPED.iter().map(|source| source.file).collect();
+        let shipped: Vec<&str> = SHIPPED.iter().map(|shipped| shipped.profile.file).collect();
         assert_eq!(shipped, files);
         let mut named: Vec<String> = Catalog::embedded()
             .iter()
@@ -101,7 +114,7 @@ mod tests {
     fn refuses_a_second_profile_of_one_name() {
         let copy = Source {
             file: "copy.toml",
-            ..SHIPPED[0]
+            ..SHIPPED[0].profile
         };
         assert_eq!(
             Catalog::beside_shipped([copy]).unwrap_err().to_string(),

@@ -213,11 +213,10 @@ impl<'a> Layers<'a> {
     fn place(&self, at: usize) -> (String, usize) {
         let mut rest = at;
         for source in &self.sources {
-            if let Some(before) = source.text.as_bytes().get(..rest) {
-                let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-                return (source.file.to_owned(), line);
+            if rest < room(source) {
+                return (source.file.to_owned(), line_of(source.text, rest));
             }
-            rest = rest.saturating_sub(room(source));
+            rest -= room(source);
         }
         // Cannot happen: every position came from one of the texts.
         ("?".into(), 1)
@@ -227,6 +226,12 @@ impl<'a> Layers<'a> {
 /// One more than the text has bytes: its end is not the start of the next.
 fn room(source: &Source<'_>) -> usize {
     source.text.len() + 1
+}
+
+/// The line, from 1, of a position in a text.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    let before = text.bytes().take(at);
+    1 + before.filter(|byte| *byte == b'\n').count()
 }
 
 /// Where the key is that a complaint begins with: `request.cavage.digest: ..`, as far as there is one.

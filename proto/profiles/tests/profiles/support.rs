@@ -13,9 +13,9 @@ use sealkeep_profiles::profile::{Catalog, Profile, Settings};
 use sealkeep_profiles::refusal::Refusal;
 use sealkeep_profiles::request::{BodyParts, HttpRequest, HttpResponse, RequestParts};
 
-/// A certificate of the vectors; its private key is not needed, its signatures are in the vectors.
+/// The certificate of the vectors; its private key is not needed, their signatures are made already.
 pub(crate) fn example_tpp() -> Certificate {
-    let pem = include_bytes!("../data/example-tpp-qseal.pem");
+    let pem = include_bytes!("../../vectors/example-tpp-qseal.pem");
     Certificate::chain_from_pem(pem).unwrap().remove(0)
 }
 
