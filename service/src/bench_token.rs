@@ -35,6 +35,8 @@ pub async fn run(
         KeySpec::Rsa { bits: 2048 },
         KeySpec::EcP256,
         KeySpec::EcP384,
+        KeySpec::EcP521,
+        KeySpec::Ed25519,
     ];
     let spec = spec.into_iter().find(|spec| scheme.fits(&spec.key_type()));
     let spec = spec.ok_or_else(|| BackendError::SpecUnsupported(algorithm.to_owned()))?;

@@ -361,8 +361,12 @@ impl Signing {
         let about = about(&permit, &prepared, &version, profile.as_deref());
         let (intent, raw) = tokio::join!(
             self.audit.intend(permit, about),
-            self.backend
-                .sign(&version.key, prepared.scheme(), prepared.digest(), deadline),
+            self.backend.sign(
+                &version.key,
+                prepared.scheme(),
+                prepared.token_input(),
+                deadline
+            ),
         );
         let intent = match intent {
             Ok(intent) => intent,

@@ -56,6 +56,70 @@ case!(p256_signs, hsm => { every_scheme_signs(hsm, KeySpec::EcP256, 1); });
 
 case!(p384_signs, hsm => { every_scheme_signs(hsm, KeySpec::EcP384, 1); });
 
+case!(p521_signs, hsm => { every_scheme_signs(hsm, KeySpec::EcP521, 1); });
+
+case!(ed25519_signs, hsm => { every_scheme_signs(hsm, KeySpec::Ed25519, 1); });
+
+case!(ed25519_signs_the_message_whole_and_up_to_a_limit, hsm => {
+    let backend = start(hsm);
+    let made = generate(&backend, KeySpec::Ed25519);
+    for length in [0, 1, 64, 4096, 1024 * 1024] {
+        let message = vec![b'm'; length];
+        let raw = sign(&backend, &made.key, SignatureScheme::Ed25519, &message).unwrap();
+        assert!(verifies(&made, SignatureScheme::Ed25519, &message, &raw), "{length} bytes");
+    }
+    let long = vec![b'm'; 1024 * 1024 + 1];
+    let refused = sign(&backend, &made.key, SignatureScheme::Ed25519, &long);
+    assert_eq!(refused.unwrap_err().reason(), "MESSAGE_TOO_LONG");
+});
+
+/// Takes mechanisms away from the token of a case.
+fn without(names: &str, hsm: &sealkeep_pkcs11_tests::SoftHsm) {
+    let conf = std::fs::read_to_string(hsm.conf()).unwrap();
+    std::fs::write(hsm.conf(), format!("{conf}\nslots.mechanisms = -{names}\n")).unwrap();
+}
+
+#[test]
+fn refuses_by_name_what_the_token_does_not_have() {
+    let case = sealkeep_pkcs11_tests::Case::new(
+        module_path!(),
+        "refuses_by_name_what_the_token_does_not_have",
+    );
+    let case = case.prepared(|hsm| without("CKM_EC_EDWARDS_KEY_PAIR_GEN,CKM_EDDSA", hsm));
+    case.run(|hsm| {
+        let backend = start(hsm);
+        let made = backend.generate(KeyId::random(), "none", KeySpec::Ed25519, later());
+        assert_eq!(
+            wait(made),
+            Err(BackendError::SpecUnsupported("ed25519".to_owned()))
+        );
+        // The session that was refused is not stuck: another key is made and signs.
+        let made = generate(&backend, KeySpec::EcP256);
+        let scheme = SignatureScheme::EcdsaP256Sha256;
+        assert!(sign(&backend, &made.key, scheme, MESSAGE).is_ok());
+    });
+}
+
+#[test]
+fn a_key_the_token_cannot_sign_with_does_not_stay() {
+    let case = sealkeep_pkcs11_tests::Case::new(
+        module_path!(),
+        "a_key_the_token_cannot_sign_with_does_not_stay",
+    );
+    case.prepared(|hsm| without("CKM_EDDSA", hsm)).run(|hsm| {
+        let backend = start(hsm);
+        let made = backend.generate(KeyId::random(), "mute", KeySpec::Ed25519, later());
+        assert_eq!(
+            wait(made),
+            Err(BackendError::SchemeUnsupported { scheme: "ed25519" })
+        );
+        let left = other_session(hsm)
+            .find_objects(&[Attribute::Token(true)])
+            .unwrap();
+        assert_eq!(left.len(), 0);
+    });
+}
+
 case!(refuses_scheme_that_does_not_fit_the_key, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;
@@ -81,7 +145,13 @@ case!(refuses_specs_that_no_certificate_has, hsm => {
 
 case!(generated_keys_prove_that_they_never_left, hsm => {
     let backend = start(hsm);
-    for spec in [KeySpec::Rsa { bits: 2048 }, KeySpec::EcP256, KeySpec::EcP384] {
+    for spec in [
+        KeySpec::Rsa { bits: 2048 },
+        KeySpec::EcP256,
+        KeySpec::EcP384,
+        KeySpec::EcP521,
+        KeySpec::Ed25519,
+    ] {
         let made = generate(&backend, spec);
         assert_eq!(made.evidence, KeyEvidence {
             sensitive: true,

@@ -78,14 +78,14 @@ pub(crate) fn adopt(backend: &Pkcs11Backend, key: &KeyRef) -> Adopted {
     wait(backend.adopt(&[*key], later())).unwrap().remove(0)
 }
 
-/// Signs the digest of a message, as the service does.
+/// Signs a message, as the service does.
 pub(crate) fn sign(
     backend: &Pkcs11Backend,
     key: &KeyRef,
     scheme: SignatureScheme,
     message: &[u8],
 ) -> Result<Vec<u8>, BackendError> {
-    wait(backend.sign(key, scheme, &scheme.hash().digest(message), later()))
+    wait(backend.sign(key, scheme, &scheme.token_input(message), later()))
 }
 
 pub(crate) fn verifies(
@@ -118,6 +118,9 @@ pub(crate) fn openssl_verifies(
     } else {
         raw.to_vec()
     };
+    if scheme == SignatureScheme::Ed25519 {
+        return openssl_verifies_ed25519(hsm, &key.spki_der, message, raw);
+    }
     let mut command = Command::new("openssl");
     command.args([
         "dgst",
@@ -141,6 +144,23 @@ pub(crate) fn openssl_verifies(
         .arg(file("message", message));
     let output = command.output().expect("openssl is not installed");
     output.status.success() && output.stdout.starts_with(b"Verified OK")
+}
+
+/// `openssl dgst` has no whole messages, `openssl pkeyutl -rawin` has.
+fn openssl_verifies_ed25519(hsm: &SoftHsm, spki_der: &[u8], message: &[u8], raw: &[u8]) -> bool {
+    let mut command = Command::new("openssl");
+    command.args(["pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-rawin"]);
+    for (option, name, bytes) in [
+        ("-inkey", "key.der", spki_der),
+        ("-sigfile", "signature", raw),
+        ("-in", "message", message),
+    ] {
+        let path = hsm.dir().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        command.arg(option).arg(path);
+    }
+    let output = command.output().expect("openssl is not installed");
+    output.status.success()
 }
 
 /// The module and slot as another part of the same process sees them: to do what the backend would never do.

@@ -83,6 +83,23 @@ pub enum KeyType {
     EcP256,
     /// ECDSA on NIST P-384 (secp384r1).
     EcP384,
+    /// ECDSA on NIST P-521 (secp521r1).
+    EcP521,
+    /// EdDSA on edwards25519 (RFC 8032 §5.1).
+    Ed25519,
+}
+
+impl KeyType {
+    /// One of each family: for rules like "one scheme a key type".
+    pub const FAMILIES: [Self; 5] = [
+        Self::Rsa {
+            bits: RSA_MODULUS_BITS_MIN,
+        },
+        Self::EcP256,
+        Self::EcP384,
+        Self::EcP521,
+        Self::Ed25519,
+    ];
 }
 
 impl fmt::Display for KeyType {
@@ -91,6 +108,8 @@ impl fmt::Display for KeyType {
             Self::Rsa { bits } => write!(f, "rsa-{bits}"),
             Self::EcP256 => f.write_str("ec-p256"),
             Self::EcP384 => f.write_str("ec-p384"),
+            Self::EcP521 => f.write_str("ec-p521"),
+            Self::Ed25519 => f.write_str("ed25519"),
         }
     }
 }
@@ -115,11 +134,15 @@ pub enum SignatureScheme {
     EcdsaP256Sha256,
     /// ECDSA on P-384 with SHA-384.
     EcdsaP384Sha384,
+    /// ECDSA on P-521 with SHA-512.
+    EcdsaP521Sha512,
+    /// Pure Ed25519 (RFC 8032 §5.1): the message is signed whole, never its digest.
+    Ed25519,
 }
 
 impl SignatureScheme {
     /// Every scheme.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::RsaPkcs1Sha256,
         Self::RsaPkcs1Sha384,
         Self::RsaPkcs1Sha512,
@@ -128,9 +151,12 @@ impl SignatureScheme {
         Self::RsaPssSha512,
         Self::EcdsaP256Sha256,
         Self::EcdsaP384Sha384,
+        Self::EcdsaP521Sha512,
+        Self::Ed25519,
     ];
 
-    /// The hash whose digest the token signs.
+    /// The hash of the scheme. The token signs the digest, except for Ed25519, which hashes inside: see
+    /// [`Self::token_input`].
     #[must_use]
     pub const fn hash(self) -> HashAlgorithm {
         match self {
@@ -140,7 +166,24 @@ impl SignatureScheme {
             Self::RsaPkcs1Sha384 | Self::RsaPssSha384 | Self::EcdsaP384Sha384 => {
                 HashAlgorithm::Sha384
             }
-            Self::RsaPkcs1Sha512 | Self::RsaPssSha512 => HashAlgorithm::Sha512,
+            Self::RsaPkcs1Sha512 | Self::RsaPssSha512 | Self::EcdsaP521Sha512 | Self::Ed25519 => {
+                HashAlgorithm::Sha512
+            }
+        }
+    }
+
+    /// Whether the token signs the message whole instead of a digest (RFC 8032 §5.1.6).
+    #[must_use]
+    pub const fn signs_whole_message(self) -> bool {
+        matches!(self, Self::Ed25519)
+    }
+
+    /// What goes to the token: the digest of `message`, or `message` where it is signed whole.
+    #[must_use]
+    pub fn token_input(self, message: &[u8]) -> Vec<u8> {
+        match self.signs_whole_message() {
+            true => message.to_vec(),
+            false => self.hash().digest(message),
         }
     }
 
@@ -156,10 +199,12 @@ impl SignatureScheme {
             Self::RsaPssSha512 => "rsa-pss-sha512",
             Self::EcdsaP256Sha256 => "ecdsa-p256-sha256",
             Self::EcdsaP384Sha384 => "ecdsa-p384-sha384",
+            Self::EcdsaP521Sha512 => "ecdsa-p521-sha512",
+            Self::Ed25519 => "ed25519",
         }
     }
 
-    /// The JWS `alg` (RFC 7518 §3.1): `RS256`.
+    /// The JWS `alg` (RFC 7518 §3.1, RFC 8037 §3.1): `RS256`, `EdDSA`.
     #[must_use]
     pub const fn jws_name(self) -> &'static str {
         match self {
@@ -171,6 +216,25 @@ impl SignatureScheme {
             Self::RsaPssSha512 => "PS512",
             Self::EcdsaP256Sha256 => "ES256",
             Self::EcdsaP384Sha384 => "ES384",
+            Self::EcdsaP521Sha512 => "ES512",
+            Self::Ed25519 => "EdDSA",
+        }
+    }
+
+    /// The name in the HTTP Signature Algorithms registry (RFC 9421 §3.3, §6.2), for schemes that have one.
+    #[must_use]
+    pub const fn http_message_name(self) -> Option<&'static str> {
+        match self {
+            Self::RsaPkcs1Sha256 => Some("rsa-v1_5-sha256"),
+            Self::RsaPssSha512 => Some("rsa-pss-sha512"),
+            Self::EcdsaP256Sha256 => Some("ecdsa-p256-sha256"),
+            Self::EcdsaP384Sha384 => Some("ecdsa-p384-sha384"),
+            Self::Ed25519 => Some("ed25519"),
+            Self::RsaPkcs1Sha384
+            | Self::RsaPkcs1Sha512
+            | Self::RsaPssSha256
+            | Self::RsaPssSha384
+            | Self::EcdsaP521Sha512 => None,
         }
     }
 
@@ -180,6 +244,8 @@ impl SignatureScheme {
         match self {
             Self::EcdsaP256Sha256 => matches!(key, KeyType::EcP256),
             Self::EcdsaP384Sha384 => matches!(key, KeyType::EcP384),
+            Self::EcdsaP521Sha512 => matches!(key, KeyType::EcP521),
+            Self::Ed25519 => matches!(key, KeyType::Ed25519),
             _ => matches!(key, KeyType::Rsa { .. }),
         }
     }
@@ -187,11 +253,23 @@ impl SignatureScheme {
     /// Whether the raw signature is `r || s`.
     #[must_use]
     pub const fn is_ecdsa(self) -> bool {
-        matches!(self, Self::EcdsaP256Sha256 | Self::EcdsaP384Sha384)
+        self.ecdsa_half_len().is_some()
     }
 
-    fn verifier(self) -> &'static dyn VerificationAlgorithm {
+    /// How wide `r` and `s` of a raw signature are, in bytes: as the order of the curve (RFC 7518 §3.4).
+    #[must_use]
+    pub const fn ecdsa_half_len(self) -> Option<usize> {
         match self {
+            Self::EcdsaP256Sha256 => Some(32),
+            Self::EcdsaP384Sha384 => Some(48),
+            Self::EcdsaP521Sha512 => Some(66),
+            _ => None,
+        }
+    }
+
+    /// What `ring` verifies with; it has no P-521.
+    fn ring(self) -> Option<&'static dyn VerificationAlgorithm> {
+        Some(match self {
             Self::RsaPkcs1Sha256 => &signature::RSA_PKCS1_2048_8192_SHA256,
             Self::RsaPkcs1Sha384 => &signature::RSA_PKCS1_2048_8192_SHA384,
             Self::RsaPkcs1Sha512 => &signature::RSA_PKCS1_2048_8192_SHA512,
@@ -200,7 +278,9 @@ impl SignatureScheme {
             Self::RsaPssSha512 => &signature::RSA_PSS_2048_8192_SHA512,
             Self::EcdsaP256Sha256 => &signature::ECDSA_P256_SHA256_FIXED,
             Self::EcdsaP384Sha384 => &signature::ECDSA_P384_SHA384_FIXED,
-        }
+            Self::Ed25519 => &signature::ED25519,
+            Self::EcdsaP521Sha512 => return None,
+        })
     }
 }
 

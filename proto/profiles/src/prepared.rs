@@ -115,10 +115,19 @@ impl Prepared {
         &self.to_be_signed
     }
 
-    /// The scheme's hash of [`Self::to_be_signed`]: what goes to the token.
+    /// The scheme's hash of [`Self::to_be_signed`], for records and for people.
     #[must_use]
     pub fn digest(&self) -> &[u8] {
         &self.digest
+    }
+
+    /// What goes to the token: the digest, or for a scheme that signs whole messages [`Self::to_be_signed`].
+    #[must_use]
+    pub fn token_input(&self) -> &[u8] {
+        match self.scheme.signs_whole_message() {
+            true => &self.to_be_signed,
+            false => &self.digest,
+        }
     }
 
     /// What is covered, by name, in order: header names, `(request-target)`, `body`, `tls13.certificate_verify`.
@@ -164,7 +173,7 @@ impl Prepared {
         }
     }
 
-    /// Checks the raw signature (RSA as is, ECDSA `r || s`), then lays it out.
+    /// Checks the raw signature (RSA and Ed25519 as is, ECDSA `r || s`), then lays it out.
     ///
     /// # Errors
     /// [`AssembleError::Unverified`]: it does not verify under the certificate's public key, so nothing is released.

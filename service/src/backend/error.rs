@@ -39,6 +39,20 @@ pub enum BackendError {
         /// Length that was given (bytes).
         found: usize,
     },
+    /// The scheme signs the message whole, and it is longer than a token is given.
+    #[error("the message has {found} bytes, at most {max} are signed whole")]
+    MessageTooLong {
+        /// Bytes allowed.
+        max: usize,
+        /// Bytes that were given.
+        found: usize,
+    },
+    /// This token does not offer the scheme.
+    #[error("the token cannot sign by {scheme}")]
+    SchemeUnsupported {
+        /// Name of the scheme.
+        scheme: &'static str,
+    },
     /// This type of key cannot sign by this scheme.
     #[error("a key of type {key_type} cannot sign by {scheme}")]
     SchemeUnfit {
@@ -151,6 +165,8 @@ impl BackendError {
             Self::KeyUnprotected(_) => "KEY_UNPROTECTED",
             Self::SpecUnsupported(_) => "KEY_SPEC_UNSUPPORTED",
             Self::DigestLength { .. } => "DIGEST_LENGTH",
+            Self::MessageTooLong { .. } => "MESSAGE_TOO_LONG",
+            Self::SchemeUnsupported { .. } => "SCHEME_UNSUPPORTED",
             Self::SchemeUnfit { .. } => "SCHEME_UNFIT",
             Self::Busy => "TOKEN_BUSY",
             Self::Deadline => "TOKEN_DEADLINE",

@@ -68,6 +68,10 @@ pub enum KeySpec {
     EcP256,
     /// ECDSA over NIST P-384.
     EcP384,
+    /// ECDSA over NIST P-521.
+    EcP521,
+    /// Ed25519.
+    Ed25519,
 }
 
 impl KeySpec {
@@ -92,6 +96,8 @@ impl KeySpec {
             Self::Rsa { bits } => KeyType::Rsa { bits },
             Self::EcP256 => KeyType::EcP256,
             Self::EcP384 => KeyType::EcP384,
+            Self::EcP521 => KeyType::EcP521,
+            Self::Ed25519 => KeyType::Ed25519,
         }
     }
 }
@@ -102,6 +108,8 @@ impl fmt::Display for KeySpec {
             Self::Rsa { bits } => write!(f, "rsa-{bits}"),
             Self::EcP256 => f.write_str("ec-p256"),
             Self::EcP384 => f.write_str("ec-p384"),
+            Self::EcP521 => f.write_str("ec-p521"),
+            Self::Ed25519 => f.write_str("ed25519"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What holds keys: the seam between the service and the tokens.
 //!
-//! In: a key by its [`KeyRef`] and a digest the service computed itself. Out: raw signatures, public keys and evidence
+//! In: a key by its [`KeyRef`] and a digest (or message) the service computed itself. Out: raw signatures, public keys and evidence
 //! of how a key is protected. It never sees a request, a bank or a caller, never hashes a message, never hands out
 //! private key material, and never decides whether a signature is allowed: that was decided before it is asked.
 //!
@@ -38,7 +38,8 @@ pub trait KeyBackend: Send + Sync + 'static {
     /// take several seconds. If nobody waits for the answer any more when the key is ready, the key is destroyed.
     ///
     /// # Errors
-    /// [`BackendError::KeyExists`] if the token has an object under `id`; [`BackendError::SpecUnsupported`];
+    /// [`BackendError::KeyExists`] if the token has an object under `id`; [`BackendError::SpecUnsupported`], also when
+    /// the token does not make such keys;
     /// [`BackendError::KeyUnprotected`] if the token made a key that can be read (it is destroyed again).
     fn generate(
         &self,
@@ -48,19 +49,22 @@ pub trait KeyBackend: Send + Sync + 'static {
         deadline: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>>;
 
-    /// Signs `digest`, which must be as long as the hash of `scheme`.
+    /// Signs `input`, which is as [`SignatureScheme::token_input`] makes it: a digest as long as the scheme's hash, or
+    /// the message itself where the scheme signs it whole.
     ///
-    /// The answer is raw: RSA as the token gave it, ECDSA as `r || s` of fixed width. It has not been verified.
+    /// The answer is raw: RSA and Ed25519 as the token gave it, ECDSA as `r || s` of fixed width. It has not been
+    /// verified.
     ///
     /// # Errors
     /// [`BackendError::Busy`] at once when the queue is full; [`BackendError::KeyUnknown`] unless the key was
-    /// generated or adopted by this backend; [`BackendError::DigestLength`], [`BackendError::SchemeUnfit`] before the
-    /// token is asked.
+    /// generated or adopted by this backend; [`BackendError::DigestLength`], [`BackendError::MessageTooLong`],
+    /// [`BackendError::SchemeUnfit`] before the token is asked; [`BackendError::SchemeUnsupported`] when the token has
+    /// no such mechanism.
     fn sign(
         &self,
         key: &KeyRef,
         scheme: SignatureScheme,
-        digest: &[u8],
+        input: &[u8],
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>>;
 

@@ -100,7 +100,7 @@ impl Subject {
     }
 }
 
-/// Builds the request. `sign` gets the digest to be signed and answers with the raw signature.
+/// Builds the request. `sign` gets what goes to the token and answers with the raw signature.
 ///
 /// The encoder wants to sign in the middle of its work and cannot wait. So it runs twice: the first run only tells
 /// what is to be signed, the second gets the signature over exactly those bytes.
@@ -123,7 +123,7 @@ where
     };
     encode(&key)?;
     let to_be_signed = key.seen.take();
-    let raw = sign(key.scheme, key.scheme.hash().digest(&to_be_signed)).await?;
+    let raw = sign(key.scheme, key.scheme.token_input(&to_be_signed)).await?;
     key.public
         .verify(key.scheme, &to_be_signed, &raw)
         .map_err(|_| CsrError::SelfVerification)?;
@@ -221,6 +221,7 @@ impl PublicKeyData for TokenKey {
         match self.scheme {
             SignatureScheme::EcdsaP256Sha256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             SignatureScheme::EcdsaP384Sha384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            SignatureScheme::Ed25519 => &rcgen::PKCS_ED25519,
             _ => &rcgen::PKCS_RSA_SHA256,
         }
     }
@@ -242,10 +243,16 @@ impl SigningKey for TokenKey {
 
 /// The scheme that proves possession of a key. PKCS#1 v1.5 for RSA: many QTSPs refuse RSA-PSS requests.
 pub(super) fn plain_scheme(key_type: KeyType) -> Option<SignatureScheme> {
-    use SignatureScheme::{EcdsaP256Sha256, EcdsaP384Sha384, RsaPkcs1Sha256};
-    [RsaPkcs1Sha256, EcdsaP256Sha256, EcdsaP384Sha384]
-        .into_iter()
-        .find(|s| s.fits(&key_type))
+    use SignatureScheme::*;
+    [
+        RsaPkcs1Sha256,
+        EcdsaP256Sha256,
+        EcdsaP384Sha384,
+        EcdsaP521Sha512,
+        Ed25519,
+    ]
+    .into_iter()
+    .find(|s| s.fits(&key_type))
 }
 
 /// PEM armour for a request.

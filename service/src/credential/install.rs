@@ -112,10 +112,10 @@ impl Registry {
         let Some(scheme) = plain_scheme(leaf.public_key().key_type()) else {
             return Ok(None);
         };
-        let digest = scheme.hash().digest(&challenge);
+        let input = scheme.token_input(&challenge);
         let raw = self
             .backend
-            .sign(&version.key, scheme, &digest, deadline)
+            .sign(&version.key, scheme, &input, deadline)
             .await;
         let raw = raw.map_err(ChangeError::from)?;
         let verified = leaf.public_key().verify(scheme, &challenge, &raw);

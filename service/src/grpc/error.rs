@@ -165,13 +165,14 @@ impl OnWire for BackendError {
             E::Busy | E::Exhausted { .. } => Code::ResourceExhausted,
             E::Deadline => Code::DeadlineExceeded,
             E::Unavailable { .. } => Code::Unavailable,
-            E::SpecUnsupported(_) => Code::InvalidArgument,
+            E::SpecUnsupported(_) | E::MessageTooLong { .. } => Code::InvalidArgument,
             E::DigestLength { .. } | E::SchemeUnfit { .. } | E::Malformed(_) => Code::Internal,
             E::KeyUnknown(_)
             | E::KeyAmbiguous(_)
             | E::KeyMismatch(_)
             | E::KeyExists(_)
             | E::KeyUnprotected(_)
+            | E::SchemeUnsupported { .. }
             | E::Rejected { .. }
             | E::PinRefused { .. }
             | E::PinFinalTry

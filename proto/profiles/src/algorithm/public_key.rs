@@ -15,19 +15,19 @@ use super::{HashAlgorithm, KeyType, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN, 
 /// Why a SubjectPublicKeyInfo is not a key we work with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It is not DER of the form RFC 5280 §4.1.2.7, RFC 8017 §A.1.1 or RFC 5480 §2 gives.
+    /// It is not DER of the form RFC 5280 §4.1.2.7, RFC 8017 §A.1.1, RFC 5480 §2 or RFC 8410 §4 gives.
     #[error("malformed public key: {what}")]
     Malformed {
         /// The part that is wrong.
         what: &'static str,
     },
-    /// The algorithm is neither rsaEncryption nor id-ecPublicKey.
+    /// The algorithm is none of rsaEncryption, id-ecPublicKey and id-Ed25519.
     #[error("unsupported key algorithm {oid}")]
     AlgorithmUnsupported {
         /// The algorithm, dotted.
         oid: String,
     },
-    /// The curve is neither P-256 nor P-384 (brainpool and P-521 are not supported).
+    /// The curve is none of P-256, P-384 and P-521 (brainpool is not supported).
     #[error("unsupported curve {oid}")]
     CurveUnsupported {
         /// The curve, dotted.
@@ -55,7 +55,7 @@ struct Inner {
     key_type: KeyType,
     spki_der: Vec<u8>,
     spki_sha256: [u8; 32],
-    /// What `ring` verifies with: RSAPublicKey DER, or the uncompressed point.
+    /// What verifies: RSAPublicKey DER, the uncompressed point, or the 32 bytes of an Ed25519 key.
     bits: Vec<u8>,
 }
 
@@ -77,6 +77,7 @@ impl PublicKey {
         let key_type = match spki.algorithm.algorithm {
             RSA_ENCRYPTION => rsa_type(&spki.algorithm, bits)?,
             EC_PUBLIC_KEY => ec_type(&spki.algorithm, bits)?,
+            ED25519 => ed25519_type(&spki.algorithm, bits)?,
             other => {
                 return Err(KeyError::AlgorithmUnsupported {
                     oid: other.to_string(),
@@ -112,7 +113,7 @@ impl PublicKey {
         self.0.key_type
     }
 
-    /// Checks a raw signature (RSA as is, ECDSA `r || s`) over `message`.
+    /// Checks a raw signature (RSA and Ed25519 as is, ECDSA `r || s`) over `message`.
     ///
     /// # Errors
     /// [`BadSignature`]: it does not verify, the scheme does not fit the key, or an EC point is not on its curve.
@@ -125,9 +126,12 @@ impl PublicKey {
         if !scheme.fits(&self.0.key_type) {
             return Err(BadSignature);
         }
-        UnparsedPublicKey::new(scheme.verifier(), &self.0.bits)
-            .verify(message, raw_signature)
-            .map_err(|_| BadSignature)
+        match scheme.ring() {
+            Some(algorithm) => UnparsedPublicKey::new(algorithm, &self.0.bits)
+                .verify(message, raw_signature)
+                .map_err(|_| BadSignature),
+            None => verify_p521(&self.0.bits, message, raw_signature),
+        }
     }
 }
 
@@ -145,9 +149,9 @@ impl fmt::Debug for PublicKey {
 /// Turns `r || s` into DER `Ecdsa-Sig-Value` (RFC 3279 §2.2.3), as TLS and X.509 want it.
 ///
 /// # Errors
-/// [`BadSignature`]: the length is not that of a P-256 or P-384 signature.
+/// [`BadSignature`]: the length is not that of a P-256, P-384 or P-521 signature.
 pub fn ecdsa_raw_to_der(raw: &[u8]) -> Result<Vec<u8>, BadSignature> {
-    if !matches!(raw.len(), 64 | 96) {
+    if !matches!(raw.len(), 64 | 96 | 132) {
         return Err(BadSignature);
     }
     let (r, s) = raw.split_at(raw.len() / 2);
@@ -178,6 +182,10 @@ const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const SECP256R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const SECP384R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const SECP521R1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+/// The length of an Ed25519 public key, in bytes (RFC 8032 §5.1.5).
+const ED25519_KEY_BYTES: usize = 32;
 
 #[derive(Sequence)]
 struct Spki<'a> {
@@ -241,6 +249,7 @@ fn ec_type(algorithm: &AlgorithmIdentifier<'_>, bits: &[u8]) -> Result<KeyType, 
     let (key_type, half_len) = match curve {
         SECP256R1 => (KeyType::EcP256, 32),
         SECP384R1 => (KeyType::EcP384, 48),
+        SECP521R1 => (KeyType::EcP521, 66),
         other => {
             return Err(KeyError::CurveUnsupported {
                 oid: other.to_string(),
@@ -253,4 +262,27 @@ fn ec_type(algorithm: &AlgorithmIdentifier<'_>, bits: &[u8]) -> Result<KeyType, 
         });
     }
     Ok(key_type)
+}
+
+/// RFC 8410 §3 and §4: parameters are absent; the key is 32 bytes.
+fn ed25519_type(algorithm: &AlgorithmIdentifier<'_>, bits: &[u8]) -> Result<KeyType, KeyError> {
+    if algorithm.parameters.is_some() {
+        return Err(KeyError::Malformed {
+            what: "id-Ed25519 parameters are not absent",
+        });
+    }
+    match bits.len() {
+        ED25519_KEY_BYTES => Ok(KeyType::Ed25519),
+        _ => Err(KeyError::Malformed {
+            what: "Ed25519 key is not 32 bytes long",
+        }),
+    }
+}
+
+/// ECDSA on P-521 over SHA-512. Refuses points that are not on the curve, and `r` or `s` outside of 1..n.
+fn verify_p521(point: &[u8], message: &[u8], raw_signature: &[u8]) -> Result<(), BadSignature> {
+    use p521::ecdsa::signature::Verifier;
+    let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(point).map_err(|_| BadSignature)?;
+    let signature = p521::ecdsa::Signature::from_slice(raw_signature).map_err(|_| BadSignature)?;
+    key.verify(message, &signature).map_err(|_| BadSignature)
 }

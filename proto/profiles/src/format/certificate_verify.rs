@@ -115,6 +115,8 @@ pub fn schemes_for(key: &KeyType) -> &'static [u16] {
         KeyType::Rsa { .. } => &[0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601],
         KeyType::EcP256 => &[0x0403],
         KeyType::EcP384 => &[0x0503],
+        // No QTSP issues QWACs for such keys.
+        KeyType::EcP521 | KeyType::Ed25519 => &[],
     }
 }
 

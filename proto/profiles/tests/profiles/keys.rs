@@ -4,6 +4,8 @@ use sealkeep_profiles::algorithm::{
     KeyError, KeyType, PublicKey, SignatureScheme, ecdsa_der_to_raw, ecdsa_raw_to_der,
 };
 
+use sealkeep_profiles::profile::Profile;
+
 use crate::support::*;
 
 fn spki(seal: &Seal) -> Vec<u8> {
@@ -12,7 +14,7 @@ fn spki(seal: &Seal) -> Vec<u8> {
 
 #[test]
 fn every_scheme_signs_and_verifies_and_no_other_takes_its_signature() {
-    let seals = [Seal::rsa(), Seal::p256(), Seal::p384()];
+    let seals = Seal::each();
     for scheme in SignatureScheme::ALL {
         for seal in &seals {
             let key = seal.certificate.public_key();
@@ -47,11 +49,112 @@ fn names_of_schemes_are_the_same_in_profiles_and_records() {
 
 #[test]
 fn key_types_are_read_from_the_key() {
-    let types: Vec<String> = [Seal::rsa(), Seal::p256(), Seal::p384()]
+    let types: Vec<String> = Seal::each()
         .iter()
         .map(|seal| seal.certificate.public_key().key_type().to_string())
         .collect();
-    assert_eq!(types, ["rsa-2048", "ec-p256", "ec-p384"]);
+    assert_eq!(
+        types,
+        ["rsa-2048", "ec-p256", "ec-p384", "ec-p521", "ed25519"]
+    );
+}
+
+#[test]
+fn ed25519_takes_the_message_whole_and_every_other_scheme_a_digest() {
+    for scheme in SignatureScheme::ALL {
+        let expected = match scheme {
+            SignatureScheme::Ed25519 => b"message".to_vec(),
+            other => other.hash().digest(b"message"),
+        };
+        assert_eq!(scheme.token_input(b"message"), expected, "{scheme}");
+    }
+    let seal = Seal::ed25519();
+    let prepared = custom_ed25519()
+        .prepare(
+            &request("GET", "/", &[("x-request-id", "1")], b""),
+            &seal.certificate,
+            &no_settings(),
+            vector_time(),
+        )
+        .unwrap();
+    assert_eq!(prepared.token_input(), prepared.to_be_signed());
+    assert_eq!(prepared.digest().len(), 64);
+    seal.finish(prepared);
+}
+
+fn custom_ed25519() -> Profile {
+    Profile::from_toml(
+        "name = \"ed\"\ntitle = \"t\"\nsource = \"s\"\nconfidence = \"seen\"\n[request.cavage]\n\
+         key_id = \"serial-hex\"\nsigned = [\"x-request-id\"]\n[[request.cavage.scheme]]\nscheme = \"ed25519\"\n",
+    )
+    .unwrap()
+}
+
+#[test]
+fn the_names_of_jose_and_of_rfc_9421_are_the_registered_ones() {
+    let jose = SignatureScheme::ALL.map(SignatureScheme::jws_name);
+    assert_eq!(
+        jose,
+        [
+            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+            "EdDSA"
+        ]
+    );
+    let registered: Vec<_> = SignatureScheme::ALL
+        .into_iter()
+        .filter_map(|scheme| Some((scheme.name(), scheme.http_message_name()?)))
+        .collect();
+    assert_eq!(
+        registered,
+        [
+            ("rsa-pkcs1-sha256", "rsa-v1_5-sha256"),
+            ("rsa-pss-sha512", "rsa-pss-sha512"),
+            ("ecdsa-p256-sha256", "ecdsa-p256-sha256"),
+            ("ecdsa-p384-sha384", "ecdsa-p384-sha384"),
+            ("ed25519", "ed25519"),
+        ]
+    );
+}
+
+#[test]
+fn refuses_ed25519_keys_in_another_form() {
+    let der = spki(&Seal::ed25519());
+    assert_eq!(hex::encode(&der[..12]), "302a300506032b6570032100");
+    // With NULL parameters, and one byte short.
+    let null = [
+        &hex::decode("302c300706032b65700500032100").unwrap(),
+        &der[12..],
+    ]
+    .concat();
+    let short = [
+        &hex::decode("3029300506032b6570032000").unwrap(),
+        &der[13..],
+    ]
+    .concat();
+    for (der, what) in [
+        (null, "id-Ed25519 parameters are not absent"),
+        (short, "Ed25519 key is not 32 bytes long"),
+    ] {
+        let error = PublicKey::from_spki_der(&der).unwrap_err();
+        assert_eq!(error, KeyError::Malformed { what });
+    }
+}
+
+#[test]
+fn refuses_a_p521_point_off_the_curve_and_signatures_out_of_range() {
+    let seal = Seal::p521();
+    let scheme = SignatureScheme::EcdsaP521Sha512;
+    let raw = seal.sign(scheme, b"m");
+    assert_eq!(raw.len(), 132);
+    let mut der = spki(&seal);
+    *der.last_mut().unwrap() ^= 1;
+    let off = PublicKey::from_spki_der(&der).unwrap();
+    assert!(off.verify(scheme, b"m", &raw).is_err());
+    let key = seal.certificate.public_key();
+    key.verify(scheme, b"m", &raw).unwrap();
+    for wrong in [vec![0; 132], vec![0xff; 132], raw[1..].to_vec(), vec![]] {
+        assert!(key.verify(scheme, b"m", &wrong).is_err());
+    }
 }
 
 #[test]
@@ -64,7 +167,7 @@ fn a_key_is_pinned_by_the_hash_of_its_spki() {
 
 #[test]
 fn every_truncation_and_extension_of_a_key_is_refused() {
-    for seal in [Seal::rsa(), Seal::p256()] {
+    for seal in Seal::each() {
         let der = spki(&seal);
         for len in 0..der.len() {
             assert!(PublicKey::from_spki_der(&der[..len]).is_err(), "{len}");
@@ -161,6 +264,7 @@ fn ecdsa_signatures_change_their_spelling_and_nothing_else() {
     for (seal, scheme, half) in [
         (Seal::p256(), SignatureScheme::EcdsaP256Sha256, 32),
         (Seal::p384(), SignatureScheme::EcdsaP384Sha384, 48),
+        (Seal::p521(), SignatureScheme::EcdsaP521Sha512, 66),
     ] {
         let raw = seal.sign(scheme, b"m");
         let der = ecdsa_raw_to_der(&raw).unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use rcgen::{CertificateParams, DnType, KeyPair, SerialNumber};
 use ring::rand::SystemRandom;
-use ring::signature::{self, EcdsaKeyPair, RsaKeyPair};
+use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use sealkeep_profiles::algorithm::{HashAlgorithm, SignatureScheme};
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::prepared::{Prepared, Signed};
@@ -48,6 +48,8 @@ enum Key {
     Rsa(Box<RsaKeyPair>),
     /// PKCS#8, because `ring` ties a key pair to its encoding.
     Ec(Vec<u8>),
+    P521(Box<p521::ecdsa::SigningKey>),
+    Ed25519(Ed25519KeyPair),
 }
 
 impl Seal {
@@ -79,6 +81,38 @@ impl Seal {
         }
     }
 
+    /// `ring` and `rcgen` have no P-521: the certificate is a file.
+    pub(crate) fn p521() -> Self {
+        use p521::pkcs8::DecodePrivateKey;
+        let file = include_str!("../data/rfc7520-test-key-p521.pem");
+        let (_, pem) = file.split_once('\n').unwrap();
+        let key = p521::ecdsa::SigningKey::from_pkcs8_pem(pem).unwrap();
+        let pem = include_bytes!("../data/test-p521-seal.pem");
+        Self {
+            certificate: Certificate::chain_from_pem(pem).unwrap().remove(0),
+            key: Key::P521(Box::new(key)),
+        }
+    }
+
+    pub(crate) fn ed25519() -> Self {
+        let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        Self {
+            certificate: certificate(&pair),
+            key: Key::Ed25519(Ed25519KeyPair::from_pkcs8(&pair.serialize_der()).unwrap()),
+        }
+    }
+
+    /// One seal of each key type.
+    pub(crate) fn each() -> [Self; 5] {
+        [
+            Self::rsa(),
+            Self::p256(),
+            Self::p384(),
+            Self::p521(),
+            Self::ed25519(),
+        ]
+    }
+
     /// The raw signature.
     pub(crate) fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
@@ -105,6 +139,16 @@ impl Seal {
                 };
                 let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8, &random).unwrap();
                 pair.sign(&random, message).unwrap().as_ref().to_vec()
+            }
+            Key::P521(key) => {
+                use p521::ecdsa::signature::Signer;
+                assert_eq!(scheme, SignatureScheme::EcdsaP521Sha512);
+                let signature: p521::ecdsa::Signature = key.sign(message);
+                signature.to_bytes().to_vec()
+            }
+            Key::Ed25519(pair) => {
+                assert_eq!(scheme, SignatureScheme::Ed25519);
+                pair.sign(message).as_ref().to_vec()
             }
         }
     }

@@ -64,7 +64,7 @@ pub fn raw_sign_loop(
             rule,
         });
     }
-    let input = SignInput::new(scheme, &scheme.hash().digest(MESSAGE))?;
+    let input = SignInput::new(scheme, &scheme.token_input(MESSAGE))?;
     let handle = super::usable(&backend.link, key, scheme)?.handle;
     let (start, cpu_start) = (monotonic(), cpu_time());
     let end = start + duration;

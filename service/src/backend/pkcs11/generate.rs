@@ -12,7 +12,7 @@ use super::key_table::KnownKey;
 use super::mechanism;
 use super::objects::{self, Inventory, Pair, Verdict};
 use super::recovery::Fault;
-use super::spki::{P256_OID_DER, P384_OID_DER};
+use super::spki::{ED25519_NAME_DER, P256_OID_DER, P384_OID_DER, P521_OID_DER};
 use crate::backend::{BackendError, KeyEvidence, KeyId, KeySpec};
 
 /// 65537, big-endian.
@@ -34,7 +34,14 @@ pub(super) fn generate(
     if !Inventory::of_key(session, id)?.is_free(id) {
         return Ok(Err(BackendError::KeyExists(id)));
     }
-    let pair = make(session, id, label, spec)?;
+    let pair = match make(session, id, label, spec) {
+        Ok(pair) => pair,
+        Err(fault) if fault.lacks_mechanism() => {
+            tracing::warn!(%fault, %spec, "the token does not make such keys");
+            return Ok(Err(BackendError::SpecUnsupported(spec.to_string())));
+        }
+        Err(fault) => return Err(fault),
+    };
     let judged = judge(session, id, spec, pair);
     if !matches!(judged, Ok(Ok(_))) {
         destroy(session, pair);
@@ -76,7 +83,8 @@ fn judge(session: &Session, id: KeyId, spec: KeySpec, pair: Pair) -> Result<Verd
 fn make(session: &Session, id: KeyId, label: &str, spec: KeySpec) -> Result<Pair, Fault> {
     let mechanism = match spec {
         KeySpec::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
-        KeySpec::EcP256 | KeySpec::EcP384 => Mechanism::EccKeyPairGen,
+        KeySpec::EcP256 | KeySpec::EcP384 | KeySpec::EcP521 => Mechanism::EccKeyPairGen,
+        KeySpec::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
     };
     let public = public_template(id, label, spec);
     let mut private = private_template(id, label);
@@ -114,6 +122,8 @@ fn public_template(id: KeyId, label: &str, spec: KeySpec) -> Vec<Attribute> {
         ]),
         KeySpec::EcP256 => template.push(Attribute::EcParams(P256_OID_DER.to_vec())),
         KeySpec::EcP384 => template.push(Attribute::EcParams(P384_OID_DER.to_vec())),
+        KeySpec::EcP521 => template.push(Attribute::EcParams(P521_OID_DER.to_vec())),
+        KeySpec::Ed25519 => template.push(Attribute::EcParams(ED25519_NAME_DER.to_vec())),
     }
     template
 }

@@ -2,18 +2,20 @@
 //!
 //! Hashing happens in the service, so a key needs one mechanism only and the token sees at most 83 bytes:
 //! `CKM_RSA_PKCS` over a DigestInfo (RFC 8017 section 9.2), `CKM_RSA_PKCS_PSS` and `CKM_ECDSA` over the digest
-//! (PKCS#11 v2.40 mechanisms sections 2.1.10 and 2.3.6). It never accepts a digest of another length than the hash:
-//! tokens truncate or sign what they are given.
+//! (PKCS#11 v2.40 mechanisms sections 2.1.10 and 2.3.6). The exception is `CKM_EDDSA` without parameters, pure Ed25519
+//! over the whole message (PKCS#11 v3.0 mechanisms section 2.3.14). It never accepts a digest of another length than
+//! the hash: tokens truncate or sign what they are given.
 
+use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use sealkeep_profiles::algorithm::{HashAlgorithm, SignatureScheme};
 
 use crate::backend::{BackendError, KeySpec};
 
-/// Longest digest (bytes): SHA-512.
-const DIGEST_BYTES_MAX: usize = 64;
-/// Longest DigestInfo prefix (bytes).
+/// Longest message that is signed whole (bytes): more than any string to sign, and what a token still takes at once.
+pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Length of a DigestInfo prefix (bytes).
 const PREFIX_BYTES: usize = 19;
 
 /// DER of DigestInfo up to the digest (RFC 8017 section 9.2, note 1).
@@ -24,44 +26,49 @@ const SHA384_PREFIX: [u8; PREFIX_BYTES] =
 const SHA512_PREFIX: [u8; PREFIX_BYTES] =
     *b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40";
 
-/// What the token signs: a scheme and a digest that fits it. Crosses threads, as a `Mechanism` may not.
-#[derive(Clone, Copy)]
+/// What the token signs: a scheme and bytes that fit it. Crosses threads, as a `Mechanism` may not.
 pub(super) struct SignInput {
     scheme: SignatureScheme,
-    bytes: [u8; PREFIX_BYTES + DIGEST_BYTES_MAX],
-    length: usize,
+    bytes: Vec<u8>,
 }
 
 impl SignInput {
+    /// `input` is as [`SignatureScheme::token_input`] makes it.
+    ///
     /// # Errors
-    /// [`BackendError::DigestLength`].
-    pub(super) fn new(scheme: SignatureScheme, digest: &[u8]) -> Result<Self, BackendError> {
+    /// [`BackendError::DigestLength`], [`BackendError::MessageTooLong`].
+    pub(super) fn new(scheme: SignatureScheme, input: &[u8]) -> Result<Self, BackendError> {
+        let found = input.len();
         let expected = scheme.hash().len();
-        if digest.len() != expected {
-            return Err(BackendError::DigestLength {
-                expected,
-                found: digest.len(),
-            });
+        match scheme.signs_whole_message() {
+            true if found > MESSAGE_BYTES_MAX => {
+                return Err(BackendError::MessageTooLong {
+                    max: MESSAGE_BYTES_MAX,
+                    found,
+                });
+            }
+            false if found != expected => {
+                return Err(BackendError::DigestLength { expected, found });
+            }
+            _ => {}
         }
         let prefix: &[u8] = if is_pkcs1(scheme) {
             digest_info_prefix(scheme.hash())
         } else {
             &[]
         };
-        let length = prefix.len() + digest.len();
-        let mut bytes = [0; PREFIX_BYTES + DIGEST_BYTES_MAX];
-        bytes[..prefix.len()].copy_from_slice(prefix);
-        bytes[prefix.len()..length].copy_from_slice(digest);
-        Ok(Self {
-            scheme,
-            bytes,
-            length,
-        })
+        let bytes = [prefix, input].concat();
+        Ok(Self { scheme, bytes })
+    }
+
+    /// How the token is to sign.
+    pub(super) fn scheme(&self) -> SignatureScheme {
+        self.scheme
     }
 
     /// The bytes for `C_Sign`.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        &self.bytes
     }
 
     /// The mechanism for `C_SignInit`.
@@ -73,7 +80,12 @@ impl SignInput {
             SignatureScheme::RsaPssSha256
             | SignatureScheme::RsaPssSha384
             | SignatureScheme::RsaPssSha512 => Mechanism::RsaPkcsPss(pss(self.scheme.hash())),
-            SignatureScheme::EcdsaP256Sha256 | SignatureScheme::EcdsaP384Sha384 => Mechanism::Ecdsa,
+            SignatureScheme::EcdsaP256Sha256
+            | SignatureScheme::EcdsaP384Sha384
+            | SignatureScheme::EcdsaP521Sha512 => Mechanism::Ecdsa,
+            SignatureScheme::Ed25519 => {
+                Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
+            }
         }
     }
 }
@@ -82,7 +94,8 @@ impl SignInput {
 pub(super) fn allowed(spec: KeySpec) -> Vec<MechanismType> {
     match spec {
         KeySpec::Rsa { .. } => vec![MechanismType::RSA_PKCS, MechanismType::RSA_PKCS_PSS],
-        KeySpec::EcP256 | KeySpec::EcP384 => vec![MechanismType::ECDSA],
+        KeySpec::EcP256 | KeySpec::EcP384 | KeySpec::EcP521 => vec![MechanismType::ECDSA],
+        KeySpec::Ed25519 => vec![MechanismType::EDDSA],
     }
 }
 
@@ -135,6 +148,23 @@ mod tests {
                 })
             );
         }
+    }
+
+    #[test]
+    fn ed25519_takes_the_message_whole_up_to_the_limit() {
+        let message = vec![7; MESSAGE_BYTES_MAX + 1];
+        for whole in [&message[..0], &message[..33], &message[1..]] {
+            let input = SignInput::new(SignatureScheme::Ed25519, whole).unwrap();
+            assert_eq!(input.bytes(), whole);
+        }
+        let error = SignInput::new(SignatureScheme::Ed25519, &message).err();
+        assert_eq!(
+            error,
+            Some(BackendError::MessageTooLong {
+                max: MESSAGE_BYTES_MAX,
+                found: MESSAGE_BYTES_MAX + 1
+            })
+        );
     }
 
     #[test]

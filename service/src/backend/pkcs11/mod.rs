@@ -223,10 +223,10 @@ impl KeyBackend for Pkcs11Backend {
         &self,
         key: &KeyRef,
         scheme: SignatureScheme,
-        digest: &[u8],
+        input: &[u8],
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
-        match self.enqueue(key, scheme, digest, deadline) {
+        match self.enqueue(key, scheme, input, deadline) {
             Ok(answer) => answer_by(deadline, answer),
             Err(error) => answer_now(Err(error)),
         }
@@ -312,10 +312,10 @@ impl Pkcs11Backend {
         &self,
         key: &KeyRef,
         scheme: SignatureScheme,
-        digest: &[u8],
+        input: &[u8],
         deadline: Instant,
     ) -> Result<Answer<Vec<u8>>, BackendError> {
-        let input = SignInput::new(scheme, digest)?;
+        let input = SignInput::new(scheme, input)?;
         let key = usable(&self.link, key, scheme)?;
         if crate::clock::monotonic() >= deadline {
             self.link.counters.dropped_late.add_one();

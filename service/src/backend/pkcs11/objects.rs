@@ -163,17 +163,22 @@ pub(super) fn public_key(session: &Session, pair: Pair) -> Result<Verdict<Public
                 )),
             }
         }
-        Some(KeyType::EC) => match (
-            read(AttributeType::EcParams)?,
-            read(AttributeType::EcPoint)?,
-        ) {
-            (Some(params), Some(point)) => spki::of_ec(&params, &point),
-            _ => Err(BackendError::Malformed(
-                "an EC key without public part".to_owned(),
-            )),
-        },
+        Some(key_type @ (KeyType::EC | KeyType::EC_EDWARDS)) => {
+            match (
+                read(AttributeType::EcParams)?,
+                read(AttributeType::EcPoint)?,
+            ) {
+                (Some(params), Some(point)) if key_type == KeyType::EC => {
+                    spki::of_ec(&params, &point)
+                }
+                (Some(params), Some(point)) => spki::of_edwards(&params, &point),
+                _ => Err(BackendError::Malformed(
+                    "an EC key without public part".to_owned(),
+                )),
+            }
+        }
         _ => Err(BackendError::Malformed(
-            "a key that is neither RSA nor EC".to_owned(),
+            "a key that is none of RSA, EC and EC_EDWARDS".to_owned(),
         )),
     })
 }
@@ -197,13 +202,26 @@ pub(super) fn self_test(session: &Session, key: &KnownKey) -> Result<Verdict<()>
         algorithm::KeyType::Rsa { .. } => SignatureScheme::RsaPkcs1Sha256,
         algorithm::KeyType::EcP256 => SignatureScheme::EcdsaP256Sha256,
         algorithm::KeyType::EcP384 => SignatureScheme::EcdsaP384Sha384,
+        algorithm::KeyType::EcP521 => SignatureScheme::EcdsaP521Sha512,
+        algorithm::KeyType::Ed25519 => SignatureScheme::Ed25519,
         other => return Ok(Err(BackendError::SpecUnsupported(other.to_string()))),
     };
-    let input = match SignInput::new(scheme, &scheme.hash().digest(SELF_TEST_MESSAGE)) {
+    let input = match SignInput::new(scheme, &scheme.token_input(SELF_TEST_MESSAGE)) {
         Ok(input) => input,
         Err(error) => return Ok(Err(error)),
     };
-    let raw = session.sign(&input.mechanism(), key.handle, input.bytes())?;
+    let raw = match session.sign(&input.mechanism(), key.handle, input.bytes()) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let fault = Fault::from(error);
+            return match fault.lacks_mechanism() {
+                true => Ok(Err(BackendError::SchemeUnsupported {
+                    scheme: scheme.name(),
+                })),
+                false => Err(fault),
+            };
+        }
+    };
     let verified = key.public.verify(scheme, SELF_TEST_MESSAGE, &raw);
     Ok(verified.map_err(|_| BackendError::KeyMismatch(key.id)))
 }

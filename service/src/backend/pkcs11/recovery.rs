@@ -124,6 +124,18 @@ impl Fault {
         }
     }
 
+    /// The token does not offer the mechanism, or not on this curve.
+    pub(super) fn lacks_mechanism(&self) -> bool {
+        matches!(
+            self.rv(),
+            Some(
+                RvError::MechanismInvalid
+                    | RvError::CurveNotSupported
+                    | RvError::DomainParamsInvalid
+            )
+        )
+    }
+
     /// The PKCS#11 name of the function that failed (`C_Sign`).
     fn function(&self) -> String {
         match self.0 {

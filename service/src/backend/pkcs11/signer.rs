@@ -72,6 +72,10 @@ impl Signer {
             Err(fault) => fault,
         };
         tracing::warn!(%fault, key = %job.key.id, "a signature failed");
+        if fault.lacks_mechanism() {
+            let scheme = job.input.scheme().name();
+            return Err(BackendError::SchemeUnsupported { scheme });
+        }
         if monotonic() >= job.deadline {
             return Err(fault.into());
         }
@@ -97,6 +101,8 @@ impl Signer {
             KeyType::Rsa { bits } => bits.div_ceil(8) as usize,
             KeyType::EcP256 => 64,
             KeyType::EcP384 => 96,
+            KeyType::EcP521 => 132,
+            KeyType::Ed25519 => 64,
             other => return Err(BackendError::SpecUnsupported(other.to_string())),
         };
         if raw.len() != expected_bytes {

@@ -14,6 +14,15 @@ pub(super) const P256_OID_DER: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x0
 /// DER of the OID of P-384.
 pub(super) const P384_OID_DER: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
 
+/// DER of the OID of P-521.
+pub(super) const P521_OID_DER: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";
+/// `CKA_EC_PARAMS` of Ed25519 keys by name: PrintableString `edwards25519` (PKCS#11 v3.0 mechanisms section 2.3.5).
+pub(super) const ED25519_NAME_DER: &[u8] = b"\x13\x0cedwards25519";
+/// The same by OID, as newer tokens say it (PKCS#11 v3.1, RFC 8410 section 3).
+const ED25519_OID_DER: &[u8] = b"\x06\x03\x2b\x65\x70";
+/// Length of an Ed25519 public key (bytes).
+const ED25519_KEY_BYTES: usize = 32;
+
 /// DER of the OID id-ecPublicKey (RFC 5480 section 2.1.1).
 const EC_PUBLIC_KEY_OID_DER: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01";
 /// DER of rsaEncryption with its NULL parameters (RFC 3279 section 2.3.1).
@@ -51,16 +60,14 @@ pub(super) fn of_ec(params: &[u8], point: &[u8]) -> Result<PublicKey, BackendErr
     let coordinate_bytes = match params {
         P256_OID_DER => 32,
         P384_OID_DER => 48,
+        P521_OID_DER => 66,
         _ => {
             return Err(BackendError::Malformed(
                 "CKA_EC_PARAMS names another curve".to_owned(),
             ));
         }
     };
-    let bare = match <&OctetStringRef>::from_der(point) {
-        Ok(octets) => octets.as_bytes(),
-        Err(_) => point,
-    };
+    let bare = unwrapped(point);
     if bare.len() != 1 + 2 * coordinate_bytes || bare[0] != UNCOMPRESSED {
         return Err(BackendError::Malformed(format!(
             "CKA_EC_POINT of {} bytes",
@@ -69,6 +76,35 @@ pub(super) fn of_ec(params: &[u8], point: &[u8]) -> Result<PublicKey, BackendErr
     }
     let algorithm = sequence(&[EC_PUBLIC_KEY_OID_DER, params].concat());
     parse(&wrap(&algorithm, bare).map_err(|e| malformed("EC public key", &e))?)
+}
+
+/// From `CKA_EC_PARAMS` and `CKA_EC_POINT` of a key on an Edwards curve.
+///
+/// # Errors
+/// [`BackendError::Malformed`], for other curves too.
+pub(super) fn of_edwards(params: &[u8], point: &[u8]) -> Result<PublicKey, BackendError> {
+    if ![ED25519_NAME_DER, ED25519_OID_DER].contains(&params) {
+        return Err(BackendError::Malformed(
+            "CKA_EC_PARAMS names another Edwards curve".to_owned(),
+        ));
+    }
+    let bare = unwrapped(point);
+    if bare.len() != ED25519_KEY_BYTES {
+        return Err(BackendError::Malformed(format!(
+            "CKA_EC_POINT of {} bytes",
+            point.len()
+        )));
+    }
+    let algorithm = sequence(ED25519_OID_DER);
+    parse(&wrap(&algorithm, bare).map_err(|e| malformed("Ed25519 public key", &e))?)
+}
+
+/// The point without the OCTET STRING around it, if there is one.
+fn unwrapped(point: &[u8]) -> &[u8] {
+    match <&OctetStringRef>::from_der(point) {
+        Ok(octets) => octets.as_bytes(),
+        Err(_) => point,
+    }
 }
 
 /// `SEQUENCE { algorithm, BIT STRING key }`.
@@ -137,6 +173,28 @@ mod tests {
         ] {
             assert_eq!(
                 of_ec(params, point).err().unwrap().reason(),
+                "TOKEN_MALFORMED_ANSWER"
+            );
+        }
+    }
+
+    #[test]
+    fn ed25519_key_is_the_same_by_name_and_by_oid_wrapped_and_bare() {
+        // The public key of RFC 8410 section 10.1, and its SubjectPublicKeyInfo there.
+        let bare = hex::decode("19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1");
+        let bare = bare.unwrap();
+        let head = hex::decode("302a300506032b6570032100").unwrap();
+        let spki = [head, bare.clone()].concat();
+        let wrapped = [&[0x04, 32], bare.as_slice()].concat();
+        for params in [ED25519_NAME_DER, ED25519_OID_DER] {
+            for point in [&bare, &wrapped] {
+                assert_eq!(of_edwards(params, point).unwrap().spki_der(), spki);
+            }
+        }
+        let edwards448 = b"\x13\x0aedwards448".as_slice();
+        for (params, point) in [(edwards448, &bare[..]), (ED25519_NAME_DER, &bare[1..])] {
+            assert_eq!(
+                of_edwards(params, point).err().unwrap().reason(),
                 "TOKEN_MALFORMED_ANSWER"
             );
         }

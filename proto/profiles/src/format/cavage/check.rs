@@ -29,11 +29,6 @@ impl CavageSpec {
             if row.label.as_ref().is_some_and(|label| !is_token(label)) {
                 return Some(format!("scheme {}: the label must be a token", row.scheme));
             }
-            let family = [
-                KeyType::Rsa { bits: 2048 },
-                KeyType::EcP256,
-                KeyType::EcP384,
-            ];
             let rivals = |key: &KeyType| {
                 self.scheme
                     .iter()
@@ -41,7 +36,7 @@ impl CavageSpec {
                     .filter(|other| other.scheme.fits(key))
                     .count()
             };
-            if family.iter().any(|key| rivals(key) > 1) {
+            if KeyType::FAMILIES.iter().any(|key| rivals(key) > 1) {
                 return Some(format!("scheme {}: one scheme a key type", row.scheme));
             }
         }

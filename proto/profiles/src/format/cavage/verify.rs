@@ -12,7 +12,7 @@ use super::lines::{Line, Set, lines, signing_string};
 use super::parameters::{Parameters, read};
 use super::spec::{Carrier, CavageSpec, EcdsaForm};
 use super::{date, digest_value};
-use crate::algorithm::{PublicKey, SignatureScheme, ecdsa_der_to_raw};
+use crate::algorithm::{BadSignature, PublicKey, SignatureScheme, ecdsa_der_to_raw};
 use crate::certificate::Certificate;
 use crate::refusal::Refusal;
 use crate::request::Message;
@@ -213,7 +213,10 @@ fn signature(
         .decode(text)
         .map_err(|_| VerifyError::ParameterMalformed)?;
     match form {
-        Some(EcdsaForm::Der) => Ok(ecdsa_der_to_raw(&bytes, scheme.hash().len())?),
+        Some(EcdsaForm::Der) => {
+            let half_len = scheme.ecdsa_half_len().ok_or(BadSignature)?;
+            Ok(ecdsa_der_to_raw(&bytes, half_len)?)
+        }
         _ => Ok(bytes),
     }
 }

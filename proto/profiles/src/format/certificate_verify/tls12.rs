@@ -82,7 +82,10 @@ impl<'a> Transcript<'a> {
         }
         let certificate_type = match key {
             KeyType::Rsa { .. } => CERTIFICATE_TYPE_RSA_SIGN,
-            KeyType::EcP256 | KeyType::EcP384 => CERTIFICATE_TYPE_ECDSA_SIGN,
+            // RFC 8422 §5.5: EdDSA keys go by the type of ECDSA.
+            KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 | KeyType::Ed25519 => {
+                CERTIFICATE_TYPE_ECDSA_SIGN
+            }
         };
         if !self.request.types.contains(&certificate_type) {
             return Err(refusal(

@@ -147,18 +147,13 @@ impl JwsSpec {
 
     /// What makes no sense, in words.
     pub(crate) fn complaint(&self) -> Option<String> {
-        let family = [
-            KeyType::Rsa { bits: 2048 },
-            KeyType::EcP256,
-            KeyType::EcP384,
-        ];
         let rivals = |key: &KeyType| {
             self.schemes
                 .iter()
                 .filter(|scheme| scheme.fits(key))
                 .count()
         };
-        if self.schemes.is_empty() || family.iter().any(|key| rivals(key) > 1) {
+        if self.schemes.is_empty() || KeyType::FAMILIES.iter().any(|key| rivals(key) > 1) {
             return Some("schemes: list at least one, and one a key type".into());
         }
         if self.carrier.as_ref().is_some_and(|name| !is_token(name)) {
