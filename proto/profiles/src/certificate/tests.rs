@@ -198,8 +198,14 @@ fn refuses_unsupported_keys_by_reason() {
 #[test]
 fn reads_certificates_with_p521_and_ed25519_keys() {
     let key = |pem| fixture(pem).unwrap().public_key().key_type();
-    assert_eq!(key(include_str!("tests/fixtures/secp521r1.pem")), KeyType::EcP521);
-    assert_eq!(key(include_str!("tests/fixtures/ed25519.pem")), KeyType::Ed25519);
+    assert_eq!(
+        key(include_str!("tests/fixtures/secp521r1.pem")),
+        KeyType::EcP521
+    );
+    assert_eq!(
+        key(include_str!("tests/fixtures/ed25519.pem")),
+        KeyType::Ed25519
+    );
 }
 
 #[test]
