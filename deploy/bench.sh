@@ -18,7 +18,8 @@ done
 talk() { printf '%s\n' "$*" >&2; }
 
 install_packages softhsm2 opensc opensc-pkcs11 >&2
-(cd "$ROOT" && cargo build --release --quiet --locked -p sealkeep-service -p sealkeep-client -p sealkeep-sandbox --bins)
+[ -n "${SEALKEEP_BUILT:-}" ] ||
+    (cd "$ROOT" && cargo build --release --quiet --locked -p sealkeep-service -p sealkeep-client -p sealkeep-sandbox --bins)
 HOUSE=$(mktemp -d "${TMPDIR:-/tmp}/sealkeep-bench.XXXXXX")
 export SEALKEEP_HOUSE=$HOUSE
 trap 'house_stop "$HOUSE"; rm -rf "$HOUSE"' EXIT
