@@ -16,6 +16,7 @@ use jiff::Timestamp;
 
 use crate::certificate::Certificate;
 use crate::format::cavage::{self, CavageSpec};
+use crate::format::http_message::{self, HttpMessageSpec};
 use crate::format::jws::{self, JwsSpec};
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
@@ -46,6 +47,8 @@ pub struct Profile {
 pub(crate) enum Format {
     /// draft-cavage HTTP signatures.
     Cavage(Box<CavageSpec>),
+    /// RFC 9421 HTTP message signatures.
+    HttpMessage(Box<HttpMessageSpec>),
     /// A JWS over the body.
     Jws(Box<JwsSpec>),
 }
@@ -245,10 +248,12 @@ impl Profile {
         )
     }
 
-    /// Prepares the signature over a response, as a bank does.
+    /// Prepares the signature over a response, as a bank does. Some profiles sign parts of the request too: see
+    /// [`HttpResponse::answering`].
     ///
     /// # Errors
-    /// [`Refusal::FormatNotAllowed`] when the profile signs no responses; others as [`Self::prepare`].
+    /// [`Refusal::FormatNotAllowed`] when the profile signs no responses, [`Refusal::RequestRequired`]; others as
+    /// [`Self::prepare`].
     pub fn prepare_response(
         &self,
         response: &HttpResponse,
@@ -310,6 +315,9 @@ fn prepare(
 ) -> Result<Prepared, Refusal> {
     match format {
         Format::Cavage(spec) => cavage::prepare(spec, message, certificate, settings, now),
+        Format::HttpMessage(spec) => {
+            http_message::prepare(spec, message, certificate, settings, now)
+        }
         Format::Jws(spec) => jws::prepare_message(spec, message, certificate, settings, now),
     }
 }
@@ -337,6 +345,7 @@ impl Format {
                 .map(|name| (name, false))
                 .into_iter()
                 .collect(),
+            Self::HttpMessage(spec) => spec.settings().map(|name| (name, false)).collect(),
             Self::Jws(spec) => {
                 let named = spec.member.iter().filter_map(|member| {
                     let key_id = member.key_id.as_ref().and_then(|key_id| key_id.setting());
@@ -352,6 +361,9 @@ impl Format {
             Self::Cavage(spec) => spec
                 .complaint(response)
                 .map(|what| format!("cavage.{what}")),
+            Self::HttpMessage(spec) => spec
+                .complaint(response)
+                .map(|what| format!("http_message.{what}")),
             Self::Jws(spec) => spec.complaint().map(|what| format!("jws.{what}")),
         }
     }

@@ -151,6 +151,36 @@ pub enum Refusal {
         /// The header.
         name: String,
     },
+    /// A covered component is not in the message (RFC 9421 §2.5): a member of a dictionary, a query parameter, a field of
+    /// the request.
+    #[error("component {name} is missing and the profile signs it")]
+    ComponentMissing {
+        /// The component.
+        name: String,
+    },
+    /// A component that such a message never has (RFC 9421 §2.5): a status of a request, a method of a response.
+    #[error("component {name} does not exist in this message")]
+    ComponentUnavailable {
+        /// The component.
+        name: String,
+    },
+    /// A query parameter that must not be covered alone (RFC 9421 §2.2.8).
+    #[error("query parameter {name} {what}")]
+    QueryParamInvalid {
+        /// The parameter, encoded.
+        name: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The message has a signature under the profile's label already (RFC 9421 §4).
+    #[error("the message has a signature labelled {label} already")]
+    SignatureLabelTaken {
+        /// The label.
+        label: String,
+    },
+    /// The profile covers parts of the request, and the response came without it (RFC 9421 §2.4).
+    #[error("the profile signs parts of the request, and the response came without it")]
+    RequestRequired,
     /// `Content-Length` says something else than the body's length.
     #[error("Content-Length and the length of the body differ")]
     ContentLengthMismatch,
@@ -291,6 +321,11 @@ impl Refusal {
             Self::HeaderRepeated { .. } => "HEADER_REPEATED",
             Self::HeaderMalformed { .. } => "HEADER_MALFORMED",
             Self::HeaderReserved { .. } => "HEADER_RESERVED",
+            Self::ComponentMissing { .. } => "COMPONENT_MISSING",
+            Self::ComponentUnavailable { .. } => "COMPONENT_UNAVAILABLE",
+            Self::QueryParamInvalid { .. } => "QUERY_PARAM_INVALID",
+            Self::SignatureLabelTaken { .. } => "SIGNATURE_LABEL_TAKEN",
+            Self::RequestRequired => "REQUEST_REQUIRED",
             Self::ContentLengthMismatch => "CONTENT_LENGTH_MISMATCH",
             Self::StatusInvalid => "STATUS_INVALID",
             Self::BodyTooLong { .. } => "BODY_TOO_LONG",
@@ -324,7 +359,14 @@ impl Refusal {
             Self::MethodUnknown | Self::MethodCase | Self::NothingToSign => "method".into(),
             Self::AuthorityInvalid { .. } => "authority".into(),
             Self::HostMismatch => header_field("host"),
-            Self::TargetInvalid { .. } | Self::TargetTooLong { .. } => "target".into(),
+            Self::TargetInvalid { .. }
+            | Self::TargetTooLong { .. }
+            | Self::QueryParamInvalid { .. } => "target".into(),
+            Self::ComponentMissing { name } | Self::ComponentUnavailable { name } => {
+                format!("components[{name}]")
+            }
+            Self::SignatureLabelTaken { .. } => header_field("signature-input"),
+            Self::RequestRequired => "request".into(),
             Self::TooManyHeaders { .. } => "headers".into(),
             Self::HeaderNameInvalid { index } | Self::HeaderNameTooLong { index, .. } => {
                 format!("headers[{index}].name")

@@ -194,6 +194,8 @@ impl HttpRequest {
     pub(crate) fn message(&self) -> Message<'_> {
         Message {
             request: Some(self),
+            status: None,
+            answered: None,
             headers: &self.headers,
             body: &self.body,
         }
@@ -218,6 +220,7 @@ pub struct HttpResponse {
     status: u16,
     headers: Headers,
     body: Body,
+    answered: Option<Box<HttpRequest>>,
 }
 
 impl HttpResponse {
@@ -240,7 +243,16 @@ impl HttpResponse {
             status,
             headers,
             body,
+            answered: None,
         })
+    }
+
+    /// The same with the request it answers, for profiles that sign parts of that too (RFC 9421 §2.4). The request is as
+    /// it was sent, with its signature if it had one.
+    #[must_use]
+    pub fn answering(mut self, request: HttpRequest) -> Self {
+        self.answered = Some(Box::new(request));
+        self
     }
 
     /// The status code.
@@ -269,6 +281,8 @@ impl HttpResponse {
     pub(crate) fn message(&self) -> Message<'_> {
         Message {
             request: None,
+            status: Some(self.status),
+            answered: self.answered.as_deref(),
             headers: &self.headers,
             body: &self.body,
         }
@@ -281,6 +295,7 @@ impl fmt::Debug for HttpResponse {
             .field("status", &self.status)
             .field("headers", &self.headers)
             .field("body", &self.body)
+            .field("answered", &self.answered)
             .finish()
     }
 }
@@ -290,6 +305,10 @@ impl fmt::Debug for HttpResponse {
 pub(crate) struct Message<'a> {
     /// The request line's owner; `None` for a response.
     pub(crate) request: Option<&'a HttpRequest>,
+    /// The status; `None` for a request.
+    pub(crate) status: Option<u16>,
+    /// The request that a response answers, when it came with it.
+    pub(crate) answered: Option<&'a HttpRequest>,
     headers: &'a Headers,
     pub(crate) body: &'a Body,
 }
@@ -311,7 +330,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &'a Header> {
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &'a Header> + use<'a> {
         self.headers.all(name)
     }
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::algorithm::{BadSignature, SignatureScheme};
 use crate::certificate::Certificate;
-use crate::format::{cavage, jws};
+use crate::format::{cavage, http_message, jws};
 use crate::profile::{Format, Profile, Settings};
 use crate::refusal::Refusal;
 use crate::request::{HttpRequest, HttpResponse, Message};
@@ -111,6 +111,15 @@ pub enum VerifyError {
         /// Seconds allowed.
         skew_seconds_max: u32,
     },
+    /// `expires` has passed.
+    #[error("the signature has expired")]
+    Expired,
+    /// A signature parameter, or a header the settings say, with another value.
+    #[error("{name} has another value than the profile or the settings say")]
+    ParameterMismatch {
+        /// The parameter or header.
+        name: String,
+    },
     /// A JOSE member the profile demands is not there.
     #[error("member {name} is missing")]
     MemberMissing {
@@ -158,6 +167,8 @@ impl VerifyError {
             Self::CertificateMalformed => "CERTIFICATE_MALFORMED",
             Self::CertificateMismatch => "CERTIFICATE_MISMATCH",
             Self::Stale { .. } => "STALE",
+            Self::Expired => "EXPIRED",
+            Self::ParameterMismatch { .. } => "PARAMETER_MISMATCH",
             Self::MemberMissing { .. } => "MEMBER_MISSING",
             Self::MemberUnexpected { .. } => "MEMBER_UNEXPECTED",
             Self::MemberMismatch { .. } => "MEMBER_MISMATCH",
@@ -228,7 +239,7 @@ pub fn jws(
     let context = context(profile, certificate, settings, now);
     match profile.request_format() {
         Format::Jws(spec) => jws::verify(spec, jws, detached_payload, context),
-        Format::Cavage(_) => Err(Refusal::FormatNotAllowed { what: "payloads" }.into()),
+        _ => Err(Refusal::FormatNotAllowed { what: "payloads" }.into()),
     }
 }
 
@@ -276,6 +287,7 @@ fn message(
 ) -> Result<Verified, VerifyError> {
     match format {
         Format::Cavage(spec) => cavage::verify(spec, message, context),
+        Format::HttpMessage(spec) => http_message::verify(spec, message, context),
         Format::Jws(spec) => jws::verify_message(spec, message, context),
     }
 }
@@ -286,6 +298,8 @@ fn certificate_of(
 ) -> Result<Option<Certificate>, VerifyError> {
     match format {
         Format::Cavage(spec) => cavage::certificate_of(spec, message),
+        // RFC 9421 names a key; no profile carries a certificate beside it.
+        Format::HttpMessage(_) => Ok(None),
         Format::Jws(spec) => jws::certificate_of(spec, message),
     }
 }

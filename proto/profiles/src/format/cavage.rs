@@ -17,13 +17,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::certificate::Certificate;
+use crate::format::body_digest::body_digest;
 use crate::prepared::{Layout, Prepared};
 use crate::profile::Settings;
 use crate::refusal::Refusal;
 use crate::request::Message;
 
 use lines::{Set, lines, signing_string};
-use spec::{Carrier, DigestSpec, EcdsaForm, OnEmpty};
+use spec::{Carrier, DigestSpec, EcdsaForm};
 
 pub(crate) use spec::CavageSpec;
 pub(crate) use verify::{certificate_of, verify};
@@ -101,13 +102,8 @@ fn digest(spec: &CavageSpec, message: Message<'_>) -> Result<Option<Set>, Refusa
 
 /// What the digest header has to say; `None` when the profile sends none for an empty body.
 fn digest_value(spec: &DigestSpec, message: Message<'_>) -> Result<Option<String>, Refusal> {
-    let digest = match spec.on_empty {
-        OnEmpty::Omit if message.body.is_empty() => return Ok(None),
-        OnEmpty::EmptyObject if message.body.is_empty() => spec.hash.digest(b"{}"),
-        _ => message
-            .body
-            .digest(spec.hash)
-            .ok_or(Refusal::DigestRequired { hash: spec.hash })?,
+    let Some(digest) = body_digest(message.body, spec.hash, spec.on_empty)? else {
+        return Ok(None);
     };
     let value = STANDARD.encode(digest);
     Ok(Some(match &spec.label {

@@ -33,9 +33,13 @@ macro_rules! shipped {
 
 /// The shipped files; a test compares with the folder. A profile without vectors does not build.
 const SHIPPED: &[Shipped<'static>] = &shipped![
+    "amazon-sp-api.toml",
     "berlin-group-1.3.4.toml",
+    "ebay.toml",
+    "fapi-2-http-signatures.toml",
     "obuk-3.1.3.toml",
     "obuk-3.1.4.toml",
+    "rfc9421.toml",
     "stet-1.4.toml",
 ];
 
@@ -112,13 +116,15 @@ mod tests {
 
     #[test]
     fn refuses_a_second_profile_of_one_name() {
+        let first = SHIPPED[0].profile;
         let copy = Source {
             file: "copy.toml",
-            ..SHIPPED[0].profile
+            ..first
         };
+        let name = first.file.strip_suffix(".toml").unwrap();
         assert_eq!(
             Catalog::beside_shipped([copy]).unwrap_err().to_string(),
-            "copy.toml: berlin-group-1.3.4.toml has a profile `berlin-group-1.3.4` already, give it another name"
+            format!("copy.toml: {name}.toml has a profile `{name}` already, give it another name")
         );
     }
 }

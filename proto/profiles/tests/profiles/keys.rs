@@ -178,7 +178,7 @@ fn every_truncation_and_extension_of_a_key_is_refused() {
 }
 
 /// RSAPublicKey in a SubjectPublicKeyInfo, for keys no library would make.
-fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+pub(crate) fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     let integer = |bytes: &[u8]| tlv(0x02, &[&[0], bytes].concat());
     let key = tlv(0x30, &[integer(modulus), tlv(0x02, exponent)].concat());
     let algorithm = hex::decode("300d06092a864886f70d0101010500").unwrap();
@@ -188,7 +188,7 @@ fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     )
 }
 
-fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let len = u16::try_from(content.len()).unwrap();
     let mut bytes = vec![tag];
     match len {

@@ -4,6 +4,7 @@
 mod extends;
 mod files;
 mod golden;
+mod http_message;
 mod keys;
 mod laws;
 mod operations;

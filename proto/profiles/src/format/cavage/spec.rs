@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use crate::algorithm::{HashAlgorithm, KeyType, SignatureScheme};
+use crate::format::body_digest::OnEmpty;
 use crate::format::certificate_header::CertificateHeader;
 use crate::format::key_id::KeyId;
 use crate::refusal::Refusal;
@@ -157,19 +158,6 @@ impl DigestSpec {
     pub(crate) fn lower(&self) -> String {
         self.header.to_ascii_lowercase()
     }
-}
-
-/// What is digested when there is no body.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum OnEmpty {
-    /// Zero bytes.
-    #[default]
-    ZeroBytes,
-    /// The two bytes `{}`.
-    EmptyObject,
-    /// Nothing: no digest header.
-    Omit,
 }
 
 /// The date header.
