@@ -107,7 +107,8 @@ impl<'a> Source<'a> {
                 let dictionary: Dictionary =
                     parse(name, &joined(), "a dictionary (RFC 9651 §3.2)")?;
                 match dictionary.get(key.as_str()) {
-                    Some(member) => serialized(vec![member.clone()]),
+                    // A list of one writes its member as a dictionary does (RFC 9651 §4.1.2).
+                    Some(member) => vec![member.clone()].serialize(),
                     None => None,
                 }
             }
@@ -133,6 +134,7 @@ impl<'a> Source<'a> {
 fn of_request_line(part: &Part, request: &HttpRequest) -> Result<Option<String>, Refusal> {
     Ok(Some(match part {
         Part::Method => request.method().as_str().to_owned(),
+        // As sent: nothing but `@authority` is normalized.
         Part::TargetUri => format!("{SCHEME}://{}{}", request.authority(), request.target()),
         Part::Authority => {
             let authority = request.authority().to_ascii_lowercase();
@@ -172,11 +174,6 @@ fn query_param(wanted: &str, query: &str) -> Result<Option<String>, Refusal> {
         }),
         None => Ok(Some(encode(&value))),
     }
-}
-
-/// A member as it stands in a list: an item or an inner list, with its parameters.
-fn serialized(list: List) -> Option<String> {
-    list.serialize()
 }
 
 fn parse<T: FieldType>(name: &str, value: &str, expected: &'static str) -> Result<T, Refusal> {
