@@ -1,15 +1,16 @@
 //! The certificate signing request (PKCS#10, RFC 2986) for a key that only the token can use.
 //!
-//! In: subject, purpose, public key, a way to have a digest signed. Out: DER that verifies under that key. The subject
+//! In: subject, purpose, public key, a way to have something signed. Out: DER that verifies under that key. The subject
 //! goes C, O, organizationIdentifier, CN; the country is a PrintableString, the rest UTF8String (EN 319 412-3). EU
 //! QTSPs take the PSD2 statement from the order, not from the CSR, so it is left out.
 
+use der::asn1::{AnyRef, BitStringRef};
+use der::{Decode, Encode, Sequence};
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose,
-    KeyUsagePurpose, PublicKeyData, SanType, SigningKey,
+    KeyUsagePurpose, SanType,
 };
 use sealkeep_profiles::algorithm::{self, KeyType, PublicKey, SignatureScheme};
-use std::cell::RefCell;
 
 use crate::backend::BackendError;
 use crate::domain::Purpose;
@@ -101,9 +102,6 @@ impl Subject {
 }
 
 /// Builds the request. `sign` gets what goes to the token and answers with the raw signature.
-///
-/// The encoder wants to sign in the middle of its work and cannot wait. So it runs twice: the first run only tells
-/// what is to be signed, the second gets the signature over exactly those bytes.
 pub(super) async fn build<F>(
     subject: &Subject,
     purpose: Purpose,
@@ -114,22 +112,56 @@ where
     F: Future<Output = Result<Vec<u8>, BackendError>>,
 {
     subject.check(purpose)?;
-    let key = TokenKey::new(spki_der)?;
-    let encode = |key: &TokenKey| {
-        let params = parameters(subject, purpose)?;
-        params
-            .serialize_request(key)
-            .map_err(|e| CsrError::Encoding(e.to_string()))
-    };
-    encode(&key)?;
-    let to_be_signed = key.seen.take();
-    let raw = sign(key.scheme, key.scheme.token_input(&to_be_signed)).await?;
-    key.public
-        .verify(key.scheme, &to_be_signed, &raw)
+    let key = PublicKey::from_spki_der(spki_der).map_err(encoding)?;
+    let (scheme, algorithm) = plain(key.key_type()).ok_or_else(|| encoding("key type"))?;
+    let to_be_signed = request_info(subject, purpose, spki_der)?;
+    let raw = sign(scheme, scheme.token_input(&to_be_signed)).await?;
+    key.verify(scheme, &to_be_signed, &raw)
         .map_err(|_| CsrError::SelfVerification)?;
-    key.signature
-        .replace(Some((to_be_signed, wire_form(key.scheme, &raw)?)));
-    Ok(encode(&key)?.der().to_vec())
+    let signature = wire_form(scheme, &raw)?;
+    let request = CertificationRequest {
+        info: AnyRef::from_der(&to_be_signed).map_err(encoding)?,
+        algorithm: AnyRef::from_der(algorithm).map_err(encoding)?,
+        signature: BitStringRef::from_bytes(&signature).map_err(encoding)?,
+    };
+    request.to_der().map_err(encoding)
+}
+
+/// RFC 2986 section 4.2.
+#[derive(Sequence)]
+struct CertificationRequest<'a> {
+    info: AnyRef<'a>,
+    algorithm: AnyRef<'a>,
+    signature: BitStringRef<'a>,
+}
+
+/// RFC 2986 section 4.1; the attributes are `[0]`.
+#[derive(Sequence)]
+struct CertificationRequestInfo<'a> {
+    version: AnyRef<'a>,
+    subject: AnyRef<'a>,
+    public_key: AnyRef<'a>,
+    attributes: AnyRef<'a>,
+}
+
+/// What is signed. rcgen writes names and extensions, and wants a key that it can sign with: it gets one for the moment,
+/// whose place the token's key takes.
+fn request_info(subject: &Subject, purpose: Purpose, spki_der: &[u8]) -> Result<Vec<u8>, CsrError> {
+    let stand_in = rcgen::KeyPair::generate().map_err(encoding)?;
+    let written = parameters(subject, purpose)?
+        .serialize_request(&stand_in)
+        .map_err(encoding)?;
+    let written = CertificationRequest::from_der(written.der()).map_err(encoding)?;
+    let info: CertificationRequestInfo<'_> = written.info.decode_as().map_err(encoding)?;
+    let info = CertificationRequestInfo {
+        public_key: AnyRef::from_der(spki_der).map_err(encoding)?,
+        ..info
+    };
+    info.to_der().map_err(encoding)
+}
+
+fn encoding(problem: impl std::fmt::Display) -> CsrError {
+    CsrError::Encoding(problem.to_string())
 }
 
 /// What X.509 carries: ECDSA as DER, RSA as it is.
@@ -181,78 +213,33 @@ fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, 
     Ok(params)
 }
 
-/// A key that rcgen believes it signs with.
-struct TokenKey {
-    public: PublicKey,
-    scheme: SignatureScheme,
-    /// The content of the subjectPublicKey bit string.
-    key_bits: Vec<u8>,
-    /// What the first run wanted signed.
-    seen: RefCell<Vec<u8>>,
-    /// What was signed, and its signature.
-    signature: RefCell<Option<(Vec<u8>, Vec<u8>)>>,
-}
-
-impl TokenKey {
-    fn new(spki_der: &[u8]) -> Result<Self, CsrError> {
-        let encoding = |e: &dyn std::fmt::Display| CsrError::Encoding(e.to_string());
-        let public = PublicKey::from_spki_der(spki_der).map_err(|e| encoding(&e))?;
-        let scheme = plain_scheme(public.key_type()).ok_or_else(|| encoding(&"key type"))?;
-        use x509_parser::prelude::FromDer;
-        let parsed = x509_parser::x509::SubjectPublicKeyInfo::from_der(spki_der);
-        let (_, spki) = parsed.map_err(|e| encoding(&e))?;
-        let key_bits = spki.subject_public_key.data.to_vec();
-        Ok(Self {
-            public,
-            scheme,
-            key_bits,
-            seen: RefCell::default(),
-            signature: RefCell::default(),
-        })
-    }
-}
-
-impl PublicKeyData for TokenKey {
-    fn der_bytes(&self) -> &[u8] {
-        &self.key_bits
-    }
-
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        match self.scheme {
-            SignatureScheme::EcdsaP256Sha256 => &rcgen::PKCS_ECDSA_P256_SHA256,
-            SignatureScheme::EcdsaP384Sha384 => &rcgen::PKCS_ECDSA_P384_SHA384,
-            SignatureScheme::Ed25519 => &rcgen::PKCS_ED25519,
-            _ => &rcgen::PKCS_RSA_SHA256,
-        }
-    }
-}
-
-impl SigningKey for TokenKey {
-    fn sign(&self, to_be_signed: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        match &*self.signature.borrow() {
-            None => {
-                self.seen.replace(to_be_signed.to_vec());
-                Ok(Vec::new())
-            }
-            Some((signed, signature)) if signed == to_be_signed => Ok(signature.clone()),
-            // The second run must not sign other bytes than the first.
-            Some(_) => Err(rcgen::Error::RemoteKeyError),
-        }
-    }
-}
-
 /// The scheme that proves possession of a key. PKCS#1 v1.5 for RSA: many QTSPs refuse RSA-PSS requests.
 pub(super) fn plain_scheme(key_type: KeyType) -> Option<SignatureScheme> {
-    use SignatureScheme::*;
-    [
-        RsaPkcs1Sha256,
-        EcdsaP256Sha256,
-        EcdsaP384Sha384,
-        EcdsaP521Sha512,
-        Ed25519,
-    ]
-    .into_iter()
-    .find(|s| s.fits(&key_type))
+    plain(key_type).map(|(scheme, _)| scheme)
+}
+
+/// The scheme with its AlgorithmIdentifier (RFC 4055 section 5, RFC 5758 section 3.2, RFC 8410 section 3), DER.
+fn plain(key_type: KeyType) -> Option<(SignatureScheme, &'static [u8])> {
+    Some(match key_type {
+        KeyType::Rsa { .. } => (
+            SignatureScheme::RsaPkcs1Sha256,
+            b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
+        ),
+        KeyType::EcP256 => (
+            SignatureScheme::EcdsaP256Sha256,
+            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02",
+        ),
+        KeyType::EcP384 => (
+            SignatureScheme::EcdsaP384Sha384,
+            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
+        ),
+        KeyType::EcP521 => (
+            SignatureScheme::EcdsaP521Sha512,
+            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04",
+        ),
+        KeyType::Ed25519 => (SignatureScheme::Ed25519, b"\x30\x05\x06\x03\x2b\x65\x70"),
+        _ => return None,
+    })
 }
 
 /// PEM armour for a request.

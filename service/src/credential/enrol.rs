@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use sealkeep_profiles::format::certificate_verify::schemes_for;
 use serde_json::json;
 
 use super::csr::{self, Subject};
@@ -51,6 +52,10 @@ impl Registry {
             subject,
         } = request;
         subject.check(purpose)?;
+        if purpose == Purpose::Transport && schemes_for(&spec.key_type()).is_empty() {
+            let unsupported = BackendError::SpecUnsupported(format!("{spec} for TLS"));
+            return Err(ChangeError::from(unsupported).into());
+        }
         let snapshot = self.world.load();
         let known = snapshot.credentials.get(&credential);
         if let Some(other) = known.filter(|known| known.purpose != purpose) {

@@ -51,9 +51,11 @@ pub(super) fn key_spec(wire: i32) -> Result<KeySpec, Status> {
         Ok(v1::KeyAlgorithm::Rsa4096) => Ok(KeySpec::Rsa { bits: 4096 }),
         Ok(v1::KeyAlgorithm::EcP256) => Ok(KeySpec::EcP256),
         Ok(v1::KeyAlgorithm::EcP384) => Ok(KeySpec::EcP384),
+        Ok(v1::KeyAlgorithm::EcP521) => Ok(KeySpec::EcP521),
+        Ok(v1::KeyAlgorithm::Ed25519) => Ok(KeySpec::Ed25519),
         _ => Err(invalid(
             "key_algorithm",
-            "rsa-2048, rsa-3072, rsa-4096, ec-p256 or ec-p384",
+            "rsa-2048, rsa-3072, rsa-4096, ec-p256, ec-p384, ec-p521 or ed25519",
         )),
     }
 }

@@ -32,6 +32,8 @@ async fn a_key_is_born_in_the_token_and_never_leaves() {
         ("rsa", KeyAlgorithm::Rsa2048),
         ("p256", KeyAlgorithm::EcP256),
         ("p384", KeyAlgorithm::EcP384),
+        ("p521", KeyAlgorithm::EcP521),
+        ("ed25519", KeyAlgorithm::Ed25519),
     ] {
         let enrolled = house.enrol(name, Purpose::Seal, key).await.unwrap();
         let protection = enrolled.version.unwrap().protection.unwrap();
@@ -55,6 +57,15 @@ async fn a_key_is_born_in_the_token_and_never_leaves() {
         assert!(openssl.status.success(), "{openssl:?}");
         let subject = String::from_utf8_lossy(&openssl.stdout).into_owned();
         assert!(subject.contains("PSDDE-BAFIN-123456"), "{subject}");
+    }
+}
+
+#[tokio::test]
+async fn refuses_transport_keys_that_no_qwac_has() {
+    let house = House::open();
+    for key in [KeyAlgorithm::EcP521, KeyAlgorithm::Ed25519] {
+        let error = house.enrol("qwac", Purpose::Transport, key).await;
+        assert_eq!(error.unwrap_err().reason(), "KEY_SPEC_UNSUPPORTED");
     }
 }
 

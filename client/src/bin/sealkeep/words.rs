@@ -84,6 +84,10 @@ pub(crate) enum Key {
     EcP256,
     #[value(name = "ec-p384")]
     EcP384,
+    #[value(name = "ec-p521")]
+    EcP521,
+    #[value(name = "ed25519")]
+    Ed25519,
 }
 
 impl From<Key> for KeyAlgorithm {
@@ -94,6 +98,8 @@ impl From<Key> for KeyAlgorithm {
             Key::Rsa4096 => Self::Rsa4096,
             Key::EcP256 => Self::EcP256,
             Key::EcP384 => Self::EcP384,
+            Key::EcP521 => Self::EcP521,
+            Key::Ed25519 => Self::Ed25519,
         }
     }
 }
