@@ -231,7 +231,7 @@ pub enum Refusal {
         name: String,
     },
     /// The profile signs no such request: OBIE signs bodies only, and there is none.
-    #[error("the profile signs bodies, and this request has none")]
+    #[error("this request has nothing that the profile signs")]
     NothingToSign,
     /// The profile says nothing about what is asked: responses, or payloads as a JWS.
     #[error("the profile does not sign {what}")]

@@ -152,7 +152,7 @@ fn time(seconds: i64) -> BareItem {
     BareItem::Integer(sfv::Integer::try_from(seconds).unwrap_or_default())
 }
 
-/// A string, escaped where it is written.
+/// A string, escaped where it is written. Key ids, tags and header values are printable ASCII by now, so none is refused.
 fn text(value: &str) -> Result<BareItem, Refusal> {
     sfv::String::from_string(value.to_owned())
         .map(BareItem::String)
