@@ -23,6 +23,7 @@ pub struct Prepared {
     digest: Vec<u8>,
     signed_fields: Vec<String>,
     key: PublicKey,
+    key_id: Option<String>,
     layout: Layout,
 }
 
@@ -99,8 +100,14 @@ impl Prepared {
             digest,
             signed_fields,
             key,
+            key_id: None,
             layout,
         }
+    }
+
+    /// Says how the signature names its key; a format calls it right after it made the bytes.
+    pub(crate) fn with_key_id(self, key_id: Option<String>) -> Self {
+        Self { key_id, ..self }
     }
 
     /// How the token has to sign.
@@ -140,6 +147,12 @@ impl Prepared {
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// How the signature names the key to the bank: `keyId`, `keyid` or `kid`. `None` when it does not.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
     }
 
     /// The headers as they will be set, with [`SIGNATURE_PLACE`] where the signature goes: for people who want to see what

@@ -192,6 +192,12 @@ impl Profile {
             .find(|operation| operation.matches(method, path))
     }
 
+    /// Everything the profile knows to do, in the order in which rows are looked at.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.file.operation
+    }
+
     /// The header that has to be fresh, if one has to.
     #[must_use]
     pub fn freshness(&self) -> Option<Freshness<'_>> {

@@ -69,13 +69,9 @@ pub(crate) fn prepare(
         der: row.ecdsa == Some(EcdsaForm::Der),
     };
     let string = signing_string(spec, &lines);
-    Prepared::seal(
-        row.scheme,
-        string,
-        names,
-        certificate.public_key().clone(),
-        layout,
-    )
+    let key = certificate.public_key().clone();
+    let prepared = Prepared::seal(row.scheme, string, names, key, layout)?;
+    Ok(prepared.with_key_id(Some(key_id)))
 }
 
 /// The digest header over the body; a digest header that was sent has to be the same, byte for byte.

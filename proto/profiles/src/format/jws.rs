@@ -71,13 +71,9 @@ pub(crate) fn prepare(
         carrier: spec.carrier.clone(),
     };
     let fields = SIGNED_FIELDS.map(str::to_owned).to_vec();
-    Prepared::seal(
-        scheme,
-        input,
-        fields,
-        certificate.public_key().clone(),
-        layout,
-    )
+    let key = certificate.public_key().clone();
+    let prepared = Prepared::seal(scheme, input, fields, key, layout)?;
+    Ok(prepared.with_key_id(header::key_id(spec, &facts)?))
 }
 
 /// `protected . payload`, the payload as `b64` says (RFC 7797 §3).

@@ -24,6 +24,18 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// The methods it applies to.
+    #[must_use]
+    pub fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+
+    /// The path as it is written in the profile: `/v1/payments/**`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path.text
+    }
+
     pub(super) fn matches(&self, method: Method, path: &str) -> bool {
         self.methods.contains(&method) && self.path.matches(path)
     }
@@ -49,6 +61,7 @@ impl Operation {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 struct PathPattern {
+    text: String,
     segments: Vec<Segment>,
     any_below: bool,
 }
@@ -103,6 +116,7 @@ impl TryFrom<String> for PathPattern {
             });
         }
         Ok(Self {
+            text: text.clone(),
             segments,
             any_below,
         })

@@ -42,6 +42,15 @@ pub(super) fn protected(spec: &JwsSpec, facts: &Facts<'_>) -> Result<String, Ref
     Ok(text)
 }
 
+/// The text of `kid` (RFC 7515 §4.1.4), when the profile has it.
+pub(super) fn key_id(spec: &JwsSpec, facts: &Facts<'_>) -> Result<Option<String>, Refusal> {
+    let Some(member) = spec.member.iter().find(|member| member.name == "kid") else {
+        return Ok(None);
+    };
+    let value = value(spec, member, facts)?;
+    Ok(value.and_then(|value| value.as_str().map(str::to_owned)))
+}
+
 /// The value of one member; `None` when it is optional and its setting is not set.
 fn value(spec: &JwsSpec, member: &Member, facts: &Facts<'_>) -> Result<Option<Value>, Refusal> {
     if let Some(source) = member.from {
