@@ -7,6 +7,8 @@
 //! Once a request is permitted, its signature runs in a task of its own: a caller that goes away cannot leave an intent
 //! without an end.
 
+mod explain;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +16,7 @@ use sealkeep_profiles::algorithm::HashAlgorithm;
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::format::certificate_verify;
 use sealkeep_profiles::prepared::{Prepared, Signed};
+use sealkeep_profiles::profile::Profile;
 use sealkeep_profiles::refusal::Refusal;
 use sealkeep_profiles::request::{BodyParts, HttpRequest, RequestParts};
 use serde_json::json;
@@ -26,6 +29,8 @@ use crate::clock::SharedClock;
 use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId};
 use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::{Snapshot, World};
+
+pub use explain::{Explained, Explanation};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +164,7 @@ struct Ready {
     permit: Permit,
     prepared: Prepared,
     version: Arc<Version>,
-    profile: Option<String>,
+    profile: Option<Arc<Profile>>,
 }
 
 impl Signing {
@@ -242,12 +247,11 @@ impl Signing {
         )?;
         let (profile, settings) = (&destination.profile, &destination.settings);
         let prepared = profile.prepare(&request, bound.certificate(), settings, now)?;
-        let profile = Some(profile.name().to_owned());
         Ok(Ready {
             permit,
             prepared,
             version: bound.version.clone(),
-            profile,
+            profile: Some(profile.clone()),
         })
     }
 
@@ -267,12 +271,11 @@ impl Signing {
         )?;
         let (profile, settings) = (&destination.profile, &destination.settings);
         let prepared = profile.prepare_jws(&input.payload, bound.certificate(), settings, now)?;
-        let profile = Some(profile.name().to_owned());
         Ok(Ready {
             permit,
             prepared,
             version: bound.version.clone(),
-            profile,
+            profile: Some(profile.clone()),
         })
     }
 
@@ -327,12 +330,7 @@ impl Signing {
     ) -> Result<Released, SigningError> {
         let ready = match ready {
             Ok(ready) => ready,
-            Err(refused) => {
-                let data = asked.refused(&refused);
-                let who = Some(asked.caller.as_str());
-                self.audit.append(Event::SignRefused, who, data).await?;
-                return Err(refused);
-            }
+            Err(refused) => return Err(self.record_refusal(asked, refused).await),
         };
         let (reply, released) = oneshot::channel();
         let signing = self.clone();
@@ -341,6 +339,16 @@ impl Signing {
             Err(_) => Err(SigningError::Late),
             Ok(Err(_)) => Err(SigningError::Broken),
             Ok(Ok(result)) => result,
+        }
+    }
+
+    /// A refusal is told once it is durable.
+    async fn record_refusal(&self, asked: &Asked<'_>, refused: SigningError) -> SigningError {
+        let data = asked.refused(&refused);
+        let who = Some(asked.caller.as_str());
+        match self.audit.append(Event::SignRefused, who, data).await {
+            Ok(_) => refused,
+            Err(error) => error.into(),
         }
     }
 
@@ -358,6 +366,7 @@ impl Signing {
             version,
             profile,
         } = ready;
+        let profile = profile.map(|profile| profile.name().to_owned());
         let about = about(&permit, &prepared, &version, profile.as_deref());
         let (intent, raw) = tokio::join!(
             self.audit.intend(permit, about),
