@@ -6,13 +6,17 @@ use crate::body::BodySource;
 use crate::error::{BODY_REQUIRED, Error};
 use crate::handle::Sealkeep;
 use crate::http_client::HttpClient;
-use crate::signed::{SignedHeaders, SignedJws};
+use crate::signed::{Explanation, SignedHeaders, SignedJws};
 use crate::target::RequestHead;
 use crate::tls::TlsConfig;
 use http::request::Parts;
 use rustls::RootCertStore;
+use sealkeep_proto::v1::explain_signature_request::Request as Asked;
 use sealkeep_proto::v1::signing_service_client::SigningServiceClient;
-use sealkeep_proto::v1::{Header, SignHttpRequestRequest, SignHttpRequestResponse, SignJwsRequest};
+use sealkeep_proto::v1::{
+    ExplainSignatureRequest, Header, SignHttpRequestRequest, SignHttpRequestResponse,
+    SignJwsRequest,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -92,7 +96,7 @@ impl BankHandle {
     ) -> Result<SignedHeaders, Error> {
         let wanted = self.body_wanted.load(Ordering::Relaxed);
         let answer = match self.sign_once(head, &body, wanted).await {
-            Err(error) if !wanted && error.reason() == BODY_REQUIRED && body.bytes().is_some() => {
+            Err(error) if !wanted && asks_for_body(&error, &body) => {
                 let answer = self.sign_once(head, &body, true).await?;
                 self.body_wanted.store(true, Ordering::Relaxed);
                 answer
@@ -100,6 +104,24 @@ impl BankHandle {
             other => other?,
         };
         SignedHeaders::from_wire(answer)
+    }
+
+    /// Tells what [`Self::sign_head`] would sign, under the same grants and rules. Uses no key.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do; the same as for the signature.
+    pub async fn explain_head(
+        &self,
+        head: &RequestHead,
+        body: BodySource<'_>,
+    ) -> Result<Explanation, Error> {
+        let wanted = self.body_wanted.load(Ordering::Relaxed);
+        match self.explain_once(head, &body, wanted).await {
+            Err(error) if !wanted && asks_for_body(&error, &body) => {
+                self.explain_once(head, &body, true).await
+            }
+            other => other,
+        }
     }
 
     /// Signs a payload as a JWS, compact or detached as the bank's profile says.
@@ -147,25 +169,7 @@ impl BankHandle {
         body: &BodySource<'_>,
         send_body: bool,
     ) -> Result<SignHttpRequestResponse, Error> {
-        let bytes = body.bytes().filter(|bytes| send_body && !bytes.is_empty());
-        let header = |(name, value): &(String, Vec<u8>)| Header {
-            name: name.clone(),
-            value: value.clone(),
-        };
-        let request = SignHttpRequestRequest {
-            bank: self.bank.to_string(),
-            credential: self.credential.to_string(),
-            method: head.method.clone(),
-            authority: head.authority.clone(),
-            target: head.target.clone(),
-            headers: head.headers.iter().map(header).collect(),
-            body: bytes.map(<[u8]>::to_vec),
-            body_digests: if bytes.is_some() {
-                Vec::new()
-            } else {
-                body.digests()
-            },
-        };
+        let request = self.http_message(head, body, send_body);
         self.sealkeep
             .line()
             .call(
@@ -179,6 +183,63 @@ impl BankHandle {
             )
             .await
     }
+
+    async fn explain_once(
+        &self,
+        head: &RequestHead,
+        body: &BodySource<'_>,
+        send_body: bool,
+    ) -> Result<Explanation, Error> {
+        let asked = Asked::HttpRequest(self.http_message(head, body, send_body));
+        let request = ExplainSignatureRequest {
+            request: Some(asked),
+        };
+        let answer = self
+            .sealkeep
+            .line()
+            .call(
+                self.sealkeep.timeout(),
+                request,
+                async |channel, request| {
+                    SigningServiceClient::new(channel)
+                        .explain_signature(request)
+                        .await
+                },
+            )
+            .await?;
+        Ok(answer.into())
+    }
+
+    fn http_message(
+        &self,
+        head: &RequestHead,
+        body: &BodySource<'_>,
+        send_body: bool,
+    ) -> SignHttpRequestRequest {
+        let bytes = body.bytes().filter(|bytes| send_body && !bytes.is_empty());
+        let header = |(name, value): &(String, Vec<u8>)| Header {
+            name: name.clone(),
+            value: value.clone(),
+        };
+        SignHttpRequestRequest {
+            bank: self.bank.to_string(),
+            credential: self.credential.to_string(),
+            method: head.method.clone(),
+            authority: head.authority.clone(),
+            target: head.target.clone(),
+            headers: head.headers.iter().map(header).collect(),
+            body: bytes.map(<[u8]>::to_vec),
+            body_digests: if bytes.is_some() {
+                Vec::new()
+            } else {
+                body.digests()
+            },
+        }
+    }
+}
+
+fn asks_for_body(error: &Error, body: &BodySource<'_>) -> bool {
+    error.reason() == BODY_REQUIRED && body.bytes().is_some()
 }
 
 impl std::fmt::Debug for BankHandle {

@@ -1,12 +1,12 @@
 //! What signing yields: instructions, apart from carrying them out.
 //!
-//! In: answers of the service. Out: [`SignedHeaders`], [`SignedJws`]. Never: a header that the `http` crate would not send.
+//! In: answers of the service. Out: [`SignedHeaders`], [`SignedJws`], [`Explanation`]. Never: a header that the `http` crate would not send.
 
 use crate::error::Error;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use sealkeep_proto::v1::{SignHttpRequestResponse, SignJwsResponse};
+use sealkeep_proto::v1::{ExplainSignatureResponse, SignHttpRequestResponse, SignJwsResponse};
 
 /// The headers to set on a request so that it is signed.
 #[derive(Clone, Debug)]
@@ -95,6 +95,47 @@ impl From<SignJwsResponse> for SignedJws {
             version: answer.version,
             algorithm: answer.algorithm,
             audit_record: answer.audit_record,
+        }
+    }
+}
+
+/// What would be signed. No key was used for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The bytes that would be signed, exactly.
+    pub to_be_signed: Vec<u8>,
+    /// The hash of these bytes that the token would get.
+    pub digest: Vec<u8>,
+    /// What is covered, by name, in order.
+    pub signed_fields: Vec<String>,
+    /// The algorithm, for example `rsa-pkcs1-sha256`.
+    pub algorithm: String,
+    /// How the signature would name the key to the bank; empty when it names none.
+    pub key_id: String,
+    /// The headers that would be set, with `<signature>` in place of the signature.
+    pub headers: Vec<(String, String)>,
+    /// The version that would sign, `credentials/{credential}/versions/{number}`; empty without the service.
+    pub version: String,
+    /// The profile that was applied.
+    pub profile: String,
+    /// How sure its authors are of the profile: `specified`, `seen` or `unconfirmed`.
+    pub confidence: String,
+}
+
+impl From<ExplainSignatureResponse> for Explanation {
+    fn from(answer: ExplainSignatureResponse) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = answer.headers.into_iter();
+        Self {
+            to_be_signed: answer.to_be_signed,
+            digest: answer.digest,
+            signed_fields: answer.signed_fields,
+            algorithm: answer.algorithm,
+            key_id: answer.key_id,
+            headers: headers.map(|h| (h.name, text(&h.value))).collect(),
+            version: answer.version,
+            profile: answer.profile,
+            confidence: answer.profile_confidence,
         }
     }
 }

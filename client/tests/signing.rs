@@ -5,7 +5,7 @@ mod support;
 
 use sealkeep_client::v1::ListCredentialsRequest;
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
-use sealkeep_client::{BodyDigests, BodySource, Config, Error, Sealkeep};
+use sealkeep_client::{BodyDigests, BodySource, Config, Error, RequestHead, Sealkeep};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use support::pki::{Authority, ec_key};
@@ -102,6 +102,25 @@ async fn sends_the_body_only_when_asked_and_remembers_it_per_bank() {
     fake.script().wants_body = false;
     sealkeep.bank("other-bank").sign(payment()).await.unwrap();
     assert_eq!(bodies(&fake), [false, true, true, false]);
+}
+
+#[tokio::test]
+async fn explains_what_would_be_signed_with_the_body_only_when_asked() {
+    let fake = fake();
+    let bank = Sealkeep::connect(fake.config.clone())
+        .unwrap()
+        .bank("demo-bank");
+    fake.script().wants_body = true;
+    let (parts, _) = payment().into_parts();
+    let head = RequestHead::from_parts(&parts).unwrap();
+    let body = BodySource::Bytes(BODY);
+    let explanation = bank.explain_head(&head, body).await.unwrap();
+    assert_eq!(explanation.to_be_signed, b"digest: x");
+    assert_eq!(explanation.confidence, "seen");
+    let script = fake.script();
+    assert_eq!(script.explained.len(), 1);
+    assert_eq!(script.explained[0].body.as_deref(), Some(BODY));
+    assert!(script.signed.is_empty());
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ pub struct Script {
     /// TLS signatures wait until so many are asked for at the same time.
     pub barrier: Option<Arc<Barrier>>,
     pub signed: Vec<SignHttpRequestRequest>,
+    pub explained: Vec<SignHttpRequestRequest>,
     pub payloads: Vec<SignJwsRequest>,
     pub hashes: Vec<Vec<u8>>,
     pub transcripts: Vec<Vec<u8>>,
@@ -228,6 +229,31 @@ impl signing_service_server::SigningService for State {
             algorithm: "ecdsa-p256-sha256".into(),
             audit_record: "main/7".into(),
             certificate_not_after_time: None,
+        }))
+    }
+
+    async fn explain_signature(
+        &self,
+        request: Request<ExplainSignatureRequest>,
+    ) -> Result<Response<ExplainSignatureResponse>, Status> {
+        self.fail(&request)?;
+        let asked = request.into_inner().request;
+        let Some(explain_signature_request::Request::HttpRequest(message)) = asked else {
+            return unused();
+        };
+        let mut script = self.script.lock().unwrap();
+        if script.wants_body && message.body.is_none() {
+            return Err(refusal(
+                tonic::Code::InvalidArgument,
+                "BODY_REQUIRED",
+                "body",
+            ));
+        }
+        script.explained.push(message);
+        Ok(Response::new(ExplainSignatureResponse {
+            to_be_signed: b"digest: x".to_vec(),
+            profile_confidence: "seen".into(),
+            ..Default::default()
         }))
     }
 
