@@ -5,6 +5,7 @@
 
 use crate::report::{Output, printable, talk};
 use sealkeep_client::{ConfigError, Error, Facts};
+use sealkeep_profiles::refusal::{Guilty, Refusal};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -144,6 +145,28 @@ impl From<ConfigError> for Failure {
     }
 }
 
+/// What a profile refuses here is told as the service would tell it.
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (reason, field) = (refusal.reason().to_owned(), refusal.field());
+        let (message, facts) = (refusal.to_string(), Facts::new());
+        Self::Call(match refusal.guilty() {
+            Guilty::Request => Error::Invalid {
+                reason,
+                field,
+                message,
+                facts,
+            },
+            Guilty::Bank | Guilty::Credential => Error::NotNow {
+                reason,
+                field,
+                message,
+                facts,
+            },
+        })
+    }
+}
+
 /// Field and message.
 fn parts(error: &Error) -> (&str, &str) {
     match error {
@@ -186,6 +209,9 @@ fn way_out(error: &Error) -> Option<&'static str> {
         "HEADER_MISSING" => "add the header and sign again",
         "HEADER_LINE_BREAK" | "HEADER_CONTROL" | "HEADER_NUL" | "HEADER_NOT_ASCII" => {
             "take the byte out of the value; it would change what is signed"
+        }
+        "SETTING_MISSING" | "SETTING_UNKNOWN" => {
+            "`sealkeep profile show` lists the settings of the profile"
         }
         "REQUEST_NOT_FRESH" => "set the date header to now and sign again",
         "CERTIFICATE_EXPIRED" => "enrol a new version: sealkeep credential enrol",

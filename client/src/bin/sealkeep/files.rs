@@ -43,6 +43,14 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// `@file`, `@-` for stdin, or the text itself.
+pub(crate) fn argument_bytes(argument: &str) -> Result<Vec<u8>, Failure> {
+    match argument.strip_prefix('@') {
+        Some(path) => read_bytes(Path::new(path)),
+        None => Ok(argument.as_bytes().to_vec()),
+    }
+}
+
 /// The banks of a file.
 pub(crate) fn banks(path: &Path) -> Result<Vec<Bank>, Failure> {
     let file: BanksFile = parse(path)?;

@@ -10,11 +10,15 @@ mod bank;
 mod bench;
 mod connection;
 mod credential;
+mod explained;
 mod failure;
 mod files;
+mod offline;
+mod profile;
 mod report;
 mod sign;
 mod status;
+mod verify;
 mod words;
 
 use clap::{Parser, Subcommand};
@@ -70,6 +74,12 @@ enum Noun {
     /// Sign something the way a bank wants it.
     #[command(subcommand)]
     Sign(sign::Verb),
+    /// What banks want signed; needs neither server nor key.
+    #[command(subcommand)]
+    Profile(profile::Verb),
+    /// Verify what was signed; needs no server.
+    #[command(subcommand)]
+    Verify(verify::Verb),
     /// Measure what the service adds to its token.
     Bench(bench::Bench),
     /// The version of this program.
@@ -103,6 +113,8 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         Noun::Access(verb) => verb.run(connect).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
         Noun::Sign(verb) => verb.run(connect).await,
+        Noun::Profile(verb) => verb.run(),
+        Noun::Verify(verb) => verb.run(),
         Noun::Bench(bench) => bench.run(&cli.connection).await,
         Noun::Version => Ok(version()),
     }
@@ -155,6 +167,15 @@ mod tests {
             "sealkeep audit verify",
             "sealkeep sign http --bank b --credential c -X POST https://h/v1/x -H a:b -H c:d -d @f",
             "sealkeep sign jws --bank b --payload @f",
+            "sealkeep sign http --bank b https://h/v1 --explain",
+            "sealkeep sign http --bank b https://h/v1 --curl",
+            "sealkeep profile list --profiles dir",
+            "sealkeep profile show berlin-group-1.3.4 -o json",
+            "sealkeep profile lint a.toml b.toml",
+            "sealkeep profile explain p --request r --certificate c --set kid=1 --now 2026-11-26T00:00:00Z",
+            "sealkeep verify http -p p --request r --certificate c",
+            "sealkeep verify http -p p --response r --set kid=1",
+            "sealkeep verify jws -p p --jws @f --payload @g --certificate c",
             "sealkeep version",
             "sealkeep --addr h:1 --ca a --cert b --client-key c --timeout 3 status",
             "sealkeep status --addr h:1 --timeout 0.5 -q",
@@ -196,6 +217,18 @@ mod tests {
                 ErrorKind::ValueValidation,
             ),
             ("sealkeep status -o yaml", ErrorKind::InvalidValue),
+            (
+                "sealkeep sign http --bank b https://h/ --explain --curl",
+                ErrorKind::ArgumentConflict,
+            ),
+            (
+                "sealkeep verify http -p p --certificate c",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                "sealkeep profile explain p --request r --certificate c --set kid",
+                ErrorKind::ValueValidation,
+            ),
         ] {
             assert_eq!(parse(line).unwrap_err().kind(), kind, "{line}");
         }

@@ -3,14 +3,14 @@
 //! In: a request as it will be sent. Out: the headers to set, or the JWS. Never: a header value made harmless on the way;
 //! `-H $'X-Request-ID: a\r\nX: b'` arrives at the service as it is, to be refused there.
 
+use crate::explained::{self, CurlBody};
 use crate::failure::Failure;
-use crate::files;
+use crate::files::argument_bytes;
 use crate::report::Report;
 use crate::words::{name, rfc3339, short};
 use clap::{Args, Subcommand};
 use sealkeep_client::{BodySource, RequestHead, Sealkeep};
 use serde_json::json;
-use std::path::Path;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -47,6 +47,12 @@ pub(crate) struct Http {
     /// The body: `@file`, `@-` for stdin, or text. It is digested here.
     #[arg(short, long, value_name = "@FILE|TEXT")]
     data: Option<String>,
+    /// Print what would be signed, and use no key.
+    #[arg(long, conflicts_with = "curl")]
+    explain: bool,
+    /// Print a `curl` that sends the signed request.
+    #[arg(long)]
+    curl: bool,
     /// Where the request goes.
     #[arg(value_parser = url)]
     url: Url,
@@ -64,7 +70,7 @@ impl Verb {
                 credential,
                 payload,
             } => {
-                let payload = bytes(&payload)?;
+                let payload = argument_bytes(&payload)?;
                 let bank = connect()?.bank(&bank);
                 let bank =
                     credential.map_or(bank.clone(), |credential| bank.credential(&credential));
@@ -90,7 +96,7 @@ impl Http {
         self,
         connect: impl FnOnce() -> Result<Sealkeep, Failure>,
     ) -> Result<Report, Failure> {
-        let body = self.data.as_deref().map(bytes).transpose()?;
+        let body = self.data.as_deref().map(argument_bytes).transpose()?;
         let method = self
             .method
             .unwrap_or_else(|| default_method(body.is_some()).to_owned());
@@ -104,11 +110,17 @@ impl Http {
                 .map(|(n, v)| (n, v.into_bytes()))
                 .collect(),
         };
+        let curl_body = curl_body(self.data.as_deref());
         let body = body.as_deref().map_or(BodySource::Empty, BodySource::Bytes);
         let bank = connect()?.bank(&self.bank);
         let bank = self
             .credential
             .map_or(bank.clone(), |credential| bank.credential(&credential));
+        if self.explain {
+            let explanation = bank.explain_head(&head, body).await?;
+            let curl = explained::curl(&head, &explanation.headers, &curl_body);
+            return Ok(explained::report(&explanation, &curl));
+        }
         let signed = bank.sign_head(&head, body).await?;
         let headers: Vec<(String, String)> = signed
             .iter()
@@ -119,6 +131,7 @@ impl Http {
                 )
             })
             .collect();
+        let curl = explained::curl(&head, &headers, &curl_body);
         let text: String = headers.iter().map(|(n, v)| format!("{n}: {v}\n")).collect();
         let header = |(name, value): &(String, String)| json!({ "name": name, "value": value });
         let json = json!({
@@ -128,8 +141,10 @@ impl Http {
             "algorithm": signed.algorithm,
             "audit_record": signed.audit_record,
             "certificate_not_after_time": rfc3339(signed.certificate_not_after),
+            "curl": curl,
         });
         let note = said(&signed.version, &signed.algorithm, &signed.audit_record);
+        let text = if self.curl { format!("{curl}\n") } else { text };
         Ok(Report::new(text, json).note(format!("{note}, profile {}", signed.profile)))
     }
 }
@@ -141,16 +156,17 @@ fn said(version: &str, algorithm: &str, record: &str) -> String {
     )
 }
 
-fn default_method(has_body: bool) -> &'static str {
-    if has_body { "POST" } else { "GET" }
+/// Where `curl` finds the body that was given.
+fn curl_body(data: Option<&str>) -> CurlBody {
+    match data.map(|data| (data, data.strip_prefix('@'))) {
+        None => CurlBody::None,
+        Some((_, Some(path))) => CurlBody::File(path.to_owned()),
+        Some((text, None)) => CurlBody::Text(text.to_owned()),
+    }
 }
 
-/// `@file`, `@-`, or the text itself.
-fn bytes(argument: &str) -> Result<Vec<u8>, Failure> {
-    match argument.strip_prefix('@') {
-        Some(path) => files::read_bytes(Path::new(path)),
-        None => Ok(argument.as_bytes().to_vec()),
-    }
+fn default_method(has_body: bool) -> &'static str {
+    if has_body { "POST" } else { "GET" }
 }
 
 /// Authority and target of an URL, byte for byte as written.

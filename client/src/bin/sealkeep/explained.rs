@@ -1,0 +1,235 @@
+//! What would be signed, for people and for programs.
+//!
+//! In: an [`Explanation`], of the service or made here from a profile. Out: the exact string with visible line ends, its
+//! digest, the headers, a `curl`. Never: a signature; its place says `<signature>`.
+
+use crate::report::{Report, pairs, printable};
+use crate::words::short;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sealkeep_client::{Explanation, RequestHead, SavedBody};
+use sealkeep_profiles::prepared::Prepared;
+use sealkeep_profiles::profile::Profile;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// Explains without the service.
+pub(crate) fn offline(profile: &Profile, prepared: &Prepared) -> Explanation {
+    Explanation {
+        to_be_signed: prepared.to_be_signed().to_vec(),
+        digest: prepared.digest().to_vec(),
+        signed_fields: prepared.signed_fields().to_vec(),
+        algorithm: prepared.scheme().name().to_owned(),
+        key_id: prepared.key_id().unwrap_or_default().to_owned(),
+        headers: prepared.outline(),
+        version: String::new(),
+        profile: profile.name().to_owned(),
+        confidence: profile.confidence().name().to_owned(),
+    }
+}
+
+/// The explanation with a ready `curl`.
+pub(crate) fn report(explanation: &Explanation, curl: &str) -> Report {
+    let mut text = pairs(&[
+        (
+            "profile",
+            format!("{} ({})", explanation.profile, explanation.confidence),
+        ),
+        ("signs", short(&explanation.version)),
+        ("algorithm", explanation.algorithm.clone()),
+        ("key id", explanation.key_id.clone()),
+        ("covers", explanation.signed_fields.join(" ")),
+        ("digest", hex::encode(&explanation.digest)),
+    ]);
+    let _ = write!(text, "\n{}", string_to_sign(&explanation.to_be_signed));
+    text.push_str("\nheaders to set\n");
+    for (name, value) in &explanation.headers {
+        let _ = writeln!(text, "  {}: {}", printable(name), printable(value));
+    }
+    let _ = write!(text, "\ncurl\n{}\n", indented(curl));
+    Report::new(text, to_json(explanation, curl))
+}
+
+/// The string to sign under a heading, one line a line, line ends visible.
+pub(crate) fn string_to_sign(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let end = match text.ends_with('\n') {
+        true => "a line feed at the end",
+        false => "no line feed at the end",
+    };
+    let count = text.lines().count();
+    let lines = if count == 1 { "line" } else { "lines" };
+    let mut out = format!(
+        "string to sign: {} bytes, {count} {lines}, {end}\n",
+        bytes.len()
+    );
+    for line in text.split_inclusive('\n') {
+        let bare = line.strip_suffix('\n');
+        let visible = bare.unwrap_or(line).replace('\r', "\u{240d}");
+        let mark = if bare.is_some() { "\u{23ce}" } else { "" };
+        let _ = writeln!(out, "  {}{mark}", printable(&visible));
+    }
+    out
+}
+
+fn indented(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("  {line}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn to_json(explanation: &Explanation, curl: &str) -> Value {
+    let header = |(name, value): &(String, String)| json!({ "name": name, "value": value });
+    let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    json!({
+        "profile": explanation.profile,
+        "confidence": explanation.confidence,
+        "version": optional(&explanation.version),
+        "algorithm": explanation.algorithm,
+        "key_id": optional(&explanation.key_id),
+        "signed_fields": explanation.signed_fields,
+        "to_be_signed": std::str::from_utf8(&explanation.to_be_signed).ok(),
+        "to_be_signed_base64": STANDARD.encode(&explanation.to_be_signed),
+        "digest_base64": STANDARD.encode(&explanation.digest),
+        "headers": explanation.headers.iter().map(header).collect::<Vec<_>>(),
+        "curl": curl,
+    })
+}
+
+/// Where `curl` takes the body from.
+#[derive(Clone, Debug)]
+pub(crate) enum CurlBody {
+    /// There is none.
+    None,
+    /// This text.
+    Text(String),
+    /// This file; `-` is stdin.
+    File(String),
+}
+
+impl From<SavedBody> for CurlBody {
+    fn from(body: SavedBody) -> Self {
+        let file = || Self::File("BODY".to_owned());
+        match body.bytes.map(String::from_utf8) {
+            None if body.digests.is_empty() => Self::None,
+            Some(Ok(text)) if text.is_empty() => Self::None,
+            Some(Ok(text)) if !text.contains('\0') => Self::Text(text),
+            _ => file(),
+        }
+    }
+}
+
+/// The request as a shell command: `set` in place of headers of the same name, nothing added by curl that would be signed.
+pub(crate) fn curl(head: &RequestHead, set: &[(String, String)], body: &CurlBody) -> String {
+    let replaced = |name: &str| {
+        set.iter()
+            .any(|(other, _)| other.eq_ignore_ascii_case(name))
+    };
+    let sent = head.headers.iter().filter(|(name, _)| !replaced(name));
+    let sent = sent.map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value)));
+    let set = set
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().into()));
+    let url = quoted(&format!("https://{}{}", head.authority, head.target));
+    let mut command = match head.method.as_str() {
+        // With -X HEAD curl would wait for a body.
+        "HEAD" => format!("curl --head {url}"),
+        method => format!("curl -X {} {url}", quoted(method)),
+    };
+    let mut has_type = false;
+    for (name, value) in sent.chain(set) {
+        has_type |= name.eq_ignore_ascii_case("content-type");
+        // `Name:` would take the header away; a semicolon sends it without a value.
+        let line = match value.is_empty() {
+            true => format!("{name};"),
+            false => format!("{name}: {value}"),
+        };
+        let _ = write!(command, " \\\n  -H {}", quoted(&line));
+    }
+    let data = match body {
+        CurlBody::None => return command,
+        CurlBody::Text(text) => format!("--data-raw {}", quoted(text)),
+        CurlBody::File(path) => format!("--data-binary {}", quoted(&format!("@{path}"))),
+    };
+    if !has_type {
+        // Without a type curl would claim that it is a form.
+        command.push_str(" \\\n  -H 'Content-Type:'");
+    }
+    let _ = write!(command, " \\\n  {data}");
+    command
+}
+
+/// One word of a POSIX shell.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@,+%".contains(&byte);
+    match !text.is_empty() && text.bytes().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(method: &str, headers: &[(&str, &str)]) -> RequestHead {
+        let line = |(n, v): &(&str, &str)| ((*n).to_owned(), v.as_bytes().to_vec());
+        RequestHead {
+            method: method.to_owned(),
+            authority: "api.bank.example".to_owned(),
+            target: "/v1/x?a=1&b=2".to_owned(),
+            headers: headers.iter().map(line).collect(),
+        }
+    }
+
+    fn set(headers: &[(&str, &str)]) -> Vec<(String, String)> {
+        let line = |(n, v): &(&str, &str)| ((*n).to_owned(), (*v).to_owned());
+        headers.iter().map(line).collect()
+    }
+
+    #[test]
+    fn line_ends_are_visible() {
+        assert_eq!(
+            string_to_sign(b"a: 1\nb: 2"),
+            "string to sign: 9 bytes, 2 lines, no line feed at the end\n  a: 1\u{23ce}\n  b: 2\n"
+        );
+        assert_eq!(
+            string_to_sign(b"a: \x1b\n"),
+            "string to sign: 5 bytes, 1 line, a line feed at the end\n  a: \\u{1b}\u{23ce}\n"
+        );
+    }
+
+    #[test]
+    fn curl_sends_what_was_signed() {
+        let head = head("POST", &[("Digest", "old"), ("X-Empty", "")]);
+        let body = CurlBody::Text("it's".to_owned());
+        assert_eq!(
+            curl(
+                &head,
+                &set(&[("digest", "new"), ("Signature", "k=\"v\"")]),
+                &body
+            ),
+            "curl -X POST 'https://api.bank.example/v1/x?a=1&b=2' \\\n  \
+             -H 'X-Empty;' \\\n  -H 'digest: new' \\\n  -H 'Signature: k=\"v\"' \\\n  \
+             -H 'Content-Type:' \\\n  --data-raw 'it'\\''s'"
+        );
+    }
+
+    #[test]
+    fn curl_asks_for_a_head_without_waiting_for_a_body() {
+        let command = curl(&head("HEAD", &[]), &[], &CurlBody::None);
+        assert_eq!(
+            command,
+            "curl --head 'https://api.bank.example/v1/x?a=1&b=2'"
+        );
+    }
+
+    #[test]
+    fn bytes_that_no_shell_takes_come_from_a_file() {
+        let body = SavedBody {
+            bytes: Some(vec![0xff]),
+            digests: Vec::new(),
+        };
+        let command = curl(&head("PUT", &[("Content-Type", "a/b")]), &[], &body.into());
+        assert!(command.ends_with("--data-binary @BODY"), "{command}");
+    }
+}

@@ -1,0 +1,176 @@
+//! Profiles as tables and as JSON.
+//!
+//! In: checked profiles. Out: reports. Never: a profile without its confidence.
+
+use crate::report::{Report, pairs, table};
+use sealkeep_profiles::profile::{Catalog, Confidence, Operation, Profile, RequestIdForm};
+use serde_json::{Value, json};
+
+/// All profiles, by name.
+pub(super) fn list(catalog: &Catalog) -> Report {
+    let row = |profile: &Profile| {
+        [
+            profile.name().to_owned(),
+            profile.confidence().name().to_owned(),
+            profile.required_settings().join(" "),
+            profile.title().to_owned(),
+        ]
+    };
+    let rows: Vec<_> = catalog.iter().map(row).collect();
+    let json = catalog.iter().map(summary).collect::<Vec<_>>();
+    Report::new(
+        table(["PROFILE", "CONFIDENCE", "NEEDS", "TITLE"], rows),
+        json!({ "profiles": json }),
+    )
+}
+
+/// One profile.
+pub(super) fn one(profile: &Profile) -> Report {
+    let confidence = profile.confidence();
+    let mut text = pairs(&[
+        ("profile", profile.name().to_owned()),
+        ("title", profile.title().to_owned()),
+        (
+            "confidence",
+            format!("{} ({})", confidence.name(), meaning(confidence)),
+        ),
+        ("source", profile.source().to_owned()),
+        (
+            "body",
+            says(
+                profile.needs_body(),
+                "signed itself",
+                "signed by its digest",
+            ),
+        ),
+        (
+            "answers",
+            says(
+                profile.signs_responses(),
+                "may be sealed by the bank",
+                "are not signed",
+            ),
+        ),
+        ("request id", request_id(profile)),
+        ("fresh", freshness(profile)),
+    ]);
+    let settings: Vec<_> = profile
+        .settings()
+        .map(|(name, about)| {
+            let need = says(is_required(profile, name), "yes", "no");
+            [name.to_owned(), need, about.to_owned()]
+        })
+        .collect();
+    if !settings.is_empty() {
+        text.push('\n');
+        text.push_str(&table(["SETTING", "NEEDED", "WHAT IT IS"], settings));
+    }
+    text.push('\n');
+    text.push_str(&operations(profile.operations()));
+    Report::new(text, detail(profile))
+}
+
+fn operations(operations: &[Operation]) -> String {
+    if operations.is_empty() {
+        return "No operations: the service signs no HTTP request by this profile.\n".to_owned();
+    }
+    let row = |operation: &Operation| {
+        [
+            operation.name.clone(),
+            role(operation).unwrap_or_else(|| "any".to_owned()),
+            methods(operation).join(" "),
+            operation.path().to_owned(),
+        ]
+    };
+    let rows = operations.iter().map(row).collect();
+    table(["OPERATION", "ROLE", "METHODS", "PATH"], rows)
+}
+
+fn says(yes: bool, is: &str, is_not: &str) -> String {
+    if yes { is } else { is_not }.to_owned()
+}
+
+/// What a person should make of it.
+fn meaning(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Specified => "a published specification says so",
+        Confidence::Seen => "code that talked to the bank in production does so",
+        Confidence::Unconfirmed => "neither specified nor seen; ask the bank",
+    }
+}
+
+fn request_id(profile: &Profile) -> String {
+    let form = |form| match form {
+        RequestIdForm::Uuid => "a UUID",
+        RequestIdForm::UuidWithoutDashes => "a UUID without dashes",
+        RequestIdForm::UpTo40 => "at most 40 characters",
+        RequestIdForm::Any => "any text",
+    };
+    profile.request_id().map_or_else(String::new, |id| {
+        let need = if id.required { "required" } else { "optional" };
+        format!("{}, {}, {need}", id.header, form(id.form))
+    })
+}
+
+fn freshness(profile: &Profile) -> String {
+    profile.freshness().map_or_else(String::new, |fresh| {
+        format!(
+            "{} within {} s of now",
+            fresh.header, fresh.skew_seconds_max
+        )
+    })
+}
+
+fn is_required(profile: &Profile, setting: &str) -> bool {
+    profile
+        .required_settings()
+        .iter()
+        .any(|name| name == setting)
+}
+
+fn role(operation: &Operation) -> Option<String> {
+    operation.role.map(|role| role.to_string())
+}
+
+fn methods(operation: &Operation) -> Vec<&'static str> {
+    operation.methods().iter().map(|m| m.as_str()).collect()
+}
+
+fn summary(profile: &Profile) -> Value {
+    json!({
+        "name": profile.name(),
+        "title": profile.title(),
+        "confidence": profile.confidence().name(),
+        "source": profile.source(),
+        "required_settings": profile.required_settings(),
+    })
+}
+
+fn detail(profile: &Profile) -> Value {
+    let setting = |(name, about): (&str, &str)| json!({ "name": name, "required": is_required(profile, name), "about": about });
+    let operation = |operation: &Operation| {
+        json!({
+            "name": operation.name,
+            "role": role(operation),
+            "methods": methods(operation),
+            "path": operation.path(),
+        })
+    };
+    let request_id = profile.request_id();
+    let request_id = request_id.map(|id| json!({ "header": id.header, "required": id.required }));
+    let freshness = profile.freshness();
+    let freshness =
+        freshness.map(|f| json!({ "header": f.header, "skew_seconds_max": f.skew_seconds_max }));
+    json!({
+        "name": profile.name(),
+        "title": profile.title(),
+        "confidence": profile.confidence().name(),
+        "source": profile.source(),
+        "needs_body": profile.needs_body(),
+        "signs_responses": profile.signs_responses(),
+        "request_id": request_id,
+        "freshness": freshness,
+        "settings": profile.settings().map(setting).collect::<Vec<_>>(),
+        "operations": profile.operations().iter().map(operation).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,301 @@
+//! What would have to be there, beside what came.
+//!
+//! In: a message that does not verify. Out: the headers that signing would have set and those that came, cut into their
+//! parts so that a person sees the one that differs, and the exact string to sign. Never: a second opinion; the expected
+//! side is what the profile's own signing code prepares, whatever the format.
+
+use super::message::Message;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use sealkeep_profiles::certificate::Certificate;
+use sealkeep_profiles::prepared::{Prepared, SIGNATURE_PLACE};
+use sealkeep_profiles::profile::{Profile, Settings};
+use sealkeep_profiles::refusal::Refusal;
+use serde_json::Value;
+
+/// How many headers that stand in the way of preparing are put right.
+const REPAIR_COUNT_MAX: usize = 4;
+
+/// What its sender should have made of a message.
+#[derive(Debug)]
+pub(super) struct Expected {
+    pub(super) to_be_signed: Vec<u8>,
+    pub(super) differences: Vec<Difference>,
+}
+
+/// One place where a message is not as it has to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Difference {
+    pub(super) header: String,
+    /// The parameter or member; `None` for the whole value.
+    pub(super) part: Option<String>,
+    pub(super) expected: Option<String>,
+    pub(super) found: Option<String>,
+}
+
+impl Difference {
+    /// `Signature keyId`, `Digest`.
+    pub(super) fn place(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{} {part}", self.header),
+            None => self.header.clone(),
+        }
+    }
+}
+
+/// What has to be there; `None` when the profile would not sign such a message at all, which the verdict says.
+pub(super) fn expected(
+    message: &Message,
+    profile: &Profile,
+    certificate: &Certificate,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<Expected> {
+    let at = |now| prepare(message.clone(), profile, certificate, settings, now).ok();
+    let mut prepared = at(now)?;
+    // The sender's clock told another time of signing; the rest is compared as if it had been ours.
+    if let Some(claimed) = claimed_time(&prepared, message, now) {
+        prepared = at(claimed)?;
+    }
+    Some(Expected {
+        differences: differences(&prepared.outline(), message),
+        to_be_signed: prepared.to_be_signed().to_vec(),
+    })
+}
+
+/// Prepares; headers that a signer refuses to replace are taken out, digests of another body put right.
+fn prepare(
+    mut message: Message,
+    profile: &Profile,
+    certificate: &Certificate,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<Prepared, Refusal> {
+    for _ in 0..REPAIR_COUNT_MAX {
+        match message.prepare(profile, certificate, settings, now) {
+            Err(Refusal::HeaderReserved { name }) => remove(&mut message, &name),
+            Err(Refusal::DigestMismatch { name }) => {
+                let mut without = message.clone();
+                remove(&mut without, &name);
+                let outline = without
+                    .prepare(profile, certificate, settings, now)?
+                    .outline();
+                let right = outline
+                    .into_iter()
+                    .find(|(set, _)| set.eq_ignore_ascii_case(&name));
+                match (right, position(&message, &name)) {
+                    // In its old place: some profiles sign headers in the order sent.
+                    (Some((_, value)), Some(index)) => {
+                        message.headers_mut()[index].1 = value.into_bytes()
+                    }
+                    _ => message = without,
+                }
+            }
+            other => return other,
+        }
+    }
+    message.prepare(profile, certificate, settings, now)
+}
+
+fn position(message: &Message, name: &str) -> Option<usize> {
+    message
+        .headers()
+        .iter()
+        .position(|(n, _)| n.eq_ignore_ascii_case(name))
+}
+
+fn remove(message: &mut Message, name: &str) {
+    message
+        .headers_mut()
+        .retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+}
+
+fn differences(outline: &[(String, String)], message: &Message) -> Vec<Difference> {
+    let mut all = Vec::new();
+    for (header, expected) in outline {
+        let Some(index) = position(message, header) else {
+            all.push(Difference {
+                header: header.clone(),
+                part: None,
+                expected: Some(expected.clone()),
+                found: None,
+            });
+            continue;
+        };
+        let found = String::from_utf8_lossy(&message.headers()[index].1);
+        all.extend(in_value(header, expected, found.trim_matches(' ')));
+    }
+    all
+}
+
+/// The parts of one header value that differ; the signature itself is never one of them.
+fn in_value(header: &str, expected: &str, found: &str) -> Vec<Difference> {
+    let (expected_parts, found_parts) = (parts(expected), parts(found));
+    let difference = |part: Option<&str>, expected: Option<&str>, found: Option<&str>| Difference {
+        header: header.to_owned(),
+        part: part.map(str::to_owned),
+        expected: expected.map(str::to_owned),
+        found: found.map(str::to_owned),
+    };
+    let (Some(expected_parts), Some(found_parts)) = (expected_parts, found_parts) else {
+        let open = expected.contains(SIGNATURE_PLACE);
+        let same = expected == found || (open && fits_around_place(expected, found));
+        return if same {
+            Vec::new()
+        } else {
+            vec![difference(None, Some(expected), Some(found))]
+        };
+    };
+    let mut all = Vec::new();
+    for (name, expected) in &expected_parts {
+        let found = value_of(&found_parts, name);
+        let open = expected.contains(SIGNATURE_PLACE);
+        if found != Some(expected) && !(open && found.is_some()) {
+            all.push(difference(Some(name), Some(expected), found));
+        }
+    }
+    for (name, found) in &found_parts {
+        if value_of(&expected_parts, name).is_none() {
+            all.push(difference(Some(name), None, Some(found)));
+        }
+    }
+    all
+}
+
+/// Whether `found` is `expected` with something in the signature's place.
+fn fits_around_place(expected: &str, found: &str) -> bool {
+    let around = expected.split_once(SIGNATURE_PLACE);
+    around.is_some_and(|(before, after)| {
+        found
+            .strip_prefix(before)
+            .is_some_and(|rest| rest.ends_with(after))
+    })
+}
+
+type Parts = Vec<(String, String)>;
+
+fn value_of<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    parts
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, value)| value.as_str())
+}
+
+/// The parts that formats build headers of: members of a JWS header, or `name=value` lists.
+fn parts(value: &str) -> Option<Parts> {
+    jws_parts(value).or_else(|| parameters(value))
+}
+
+fn jws_parts(value: &str) -> Option<Parts> {
+    let (protected, rest) = value.split_once('.')?;
+    let (payload, signature) = rest.split_once('.')?;
+    let members: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(protected).ok()?).ok()?;
+    let members = members
+        .as_object()?
+        .iter()
+        .map(|(name, value)| (name.clone(), value.to_string()));
+    let rest = [("payload", payload), ("signature", signature)];
+    let rest = rest.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Some(members.chain(rest).collect())
+}
+
+/// `a="1", b="2"` of draft-cavage, `s=("a" "b");created=1` of RFC 9421. One part alone is no list.
+fn parameters(value: &str) -> Option<Parts> {
+    let pieces = split_outside_quotes(value);
+    let named = pieces.iter().map(|piece| {
+        let (name, value) = piece.split_once('=')?;
+        Some((name.trim_matches(' ').to_owned(), value.to_owned()))
+    });
+    named
+        .collect::<Option<Parts>>()
+        .filter(|parts| parts.len() > 1)
+}
+
+fn split_outside_quotes(value: &str) -> Vec<&str> {
+    let (mut pieces, mut start, mut quoted) = (Vec::new(), 0, false);
+    for (index, character) in value.char_indices() {
+        match character {
+            '"' => quoted = !quoted,
+            ',' | ';' if !quoted => {
+                pieces.push(&value[start..index]);
+                start = index + 1;
+            }
+            _ => {}
+        }
+    }
+    pieces.push(&value[start..]);
+    pieces
+}
+
+/// The time at which a signer whose signature says this time of signing would have signed; `None` when it says none.
+fn claimed_time(prepared: &Prepared, message: &Message, now: Timestamp) -> Option<Timestamp> {
+    prepared.outline().iter().find_map(|(header, expected)| {
+        let index = position(message, header)?;
+        let found = parts(&String::from_utf8_lossy(&message.headers()[index].1))?;
+        let expected = parts(expected)?;
+        let (name, ours) = expected.iter().find(|(name, _)| is_time_of_signing(name))?;
+        let seconds = |text: &str| text.parse::<i64>().ok();
+        let ahead = seconds(value_of(&found, name)?)?.checked_sub(seconds(ours)?)?;
+        now.checked_add(SignedDuration::from_secs(ahead)).ok()
+    })
+}
+
+/// `created` of draft-cavage and RFC 9421, `iat` of JOSE, also under a name of OBIE's.
+fn is_time_of_signing(name: &str) -> bool {
+    name == "created" || name == "iat" || name.ends_with("/iat")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_compared_one_by_one() {
+        let found = in_value(
+            "Signature",
+            "keyId=\"SN=1,CA=CN=X\",algorithm=\"rsa-sha256\",headers=\"a b\",signature=\"<signature>\"",
+            "keyId=\"SN=2,CA=CN=X\", headers=\"a b\",signature=\"x==\",extra=1",
+        );
+        let places: Vec<_> = found.iter().map(Difference::place).collect();
+        assert_eq!(
+            places,
+            ["Signature keyId", "Signature algorithm", "Signature extra"]
+        );
+        assert_eq!(found[0].expected.as_deref(), Some("\"SN=1,CA=CN=X\""));
+        assert_eq!(found[1].found, None);
+        assert_eq!(found[2].expected, None);
+    }
+
+    #[test]
+    fn members_of_a_jws_header_are_compared_one_by_one() {
+        let jws = |header: &str, rest: &str| format!("{}{rest}", URL_SAFE_NO_PAD.encode(header));
+        let expected = jws("{\"alg\":\"PS256\",\"crit\":[\"iat\"]}", "..<signature>");
+        let found = jws("{\"alg\":\"RS256\",\"crit\":[\"iat\"]}", "..c2ln");
+        let found = in_value("x-jws-signature", &expected, &found);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].place(), "x-jws-signature alg");
+        assert_eq!(found[0].found.as_deref(), Some("\"RS256\""));
+    }
+
+    #[test]
+    fn components_of_rfc_9421_are_a_part_of_their_own() {
+        let found = in_value(
+            "Signature-Input",
+            "sig=(\"@method\" \"digest\");created=1;keyid=\"a;b\"",
+            "sig=(\"digest\");created=1;keyid=\"a;b\"",
+        );
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].place(), "Signature-Input sig");
+    }
+
+    #[test]
+    fn a_signature_alone_does_not_differ() {
+        assert!(in_value("Signature", "sig=:<signature>:", "sig=:AAAA:").is_empty());
+        assert_eq!(
+            in_value("Signature", "sig=:<signature>:", "other=:AAAA:").len(),
+            1
+        );
+        assert_eq!(in_value("Digest", "SHA-256=x", "SHA-256=y").len(), 1);
+    }
+}
