@@ -1,6 +1,6 @@
 //! Verifies what a bank answers.
 //!
-//! In: an answer with its body, the bank's profile, roots that may issue bank seals, the time. Out: [`VerifiedAnswer`],
+//! In: an answer with its body or a JWS, the bank's profile, roots that may issue bank seals, the time. Out: [`VerifiedAnswer`],
 //! or which of the promises does not hold. Never: trust in a certificate because it came along; it has to chain to a
 //! root, be valid now, be a seal, and belong to the bank that is expected.
 //!
@@ -14,15 +14,31 @@ use sealkeep_profiles::certificate::{Certificate, CertificateError, CertificateK
 use sealkeep_profiles::profile::{Catalog, Profile, Settings};
 use sealkeep_profiles::refusal::Refusal;
 use sealkeep_profiles::request::{BodyParts, HttpResponse};
-use sealkeep_profiles::verify::{VerifyError, certificate_of_response, http_response};
+use sealkeep_profiles::verify::{self, Verified, VerifyError};
 use std::sync::Arc;
 use std::time::Duration;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 
-/// Verifies the answers of one bank. Cloning is cheap enough to keep one for each bank.
+/// Verifies what one bank signs: its answers, and JWS it sends. Cloning is cheap enough to keep one for each bank.
+///
+/// ```
+/// use sealkeep_client::rustls::RootCertStore;
+/// use sealkeep_client::{AnswerError, AnswerVerifier, clock, http};
+///
+/// // Roots that may issue bank seals; none here, so nothing is believed.
+/// let roots = RootCertStore::empty();
+/// let verifier = AnswerVerifier::new("berlin-group-1.3.4", &roots)?.only_from("PSDDE-BAFIN-100001");
+/// let answer = http::Response::builder().status(201).body("{}")?;
+/// let error = verifier.verify(&answer, clock::now()).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "the signature of the answer: header ASPSP-Signature-Certificate with the certificate is missing"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AnswerVerifier {
-    profile: &'static Profile,
+    profile: Arc<Profile>,
     roots: Arc<RootCertStore>,
     intermediates: Vec<CertificateDer<'static>>,
     settings: Settings,
@@ -30,7 +46,7 @@ pub struct AnswerVerifier {
     certificate: Option<Arc<Certificate>>,
 }
 
-/// What is proven about an answer.
+/// What is proven about an answer or a JWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifiedAnswer {
@@ -42,7 +58,7 @@ pub struct VerifiedAnswer {
     pub algorithm: &'static str,
     /// What the seal covers, in order. Only this is proven; the status and other headers are not.
     pub signed_fields: Vec<String>,
-    /// The request the bank says it answers, from the sealed request id header. Compare it with yours.
+    /// The request the bank says it answers, from the sealed request id header. Compare it with yours. A JWS has none.
     pub request_id: Option<String>,
 }
 
@@ -50,19 +66,27 @@ impl AnswerVerifier {
     /// Verifies by a shipped profile, with seals under `roots`.
     ///
     /// # Errors
-    /// [`AnswerError::ProfileUnknown`], or [`AnswerError::Signature`] when banks of the profile do not sign answers.
+    /// [`AnswerError::ProfileUnknown`], or [`AnswerError::NoResponses`].
     pub fn new(profile: &str, roots: &RootCertStore) -> Result<Self, AnswerError> {
         let known = Catalog::embedded().get(profile);
         let profile = known.ok_or_else(|| AnswerError::ProfileUnknown {
             profile: profile.to_owned(),
         })?;
+        Self::with_profile(profile.clone(), roots)
+    }
+
+    /// Verifies by a profile of one's own, as [`Catalog::beside_shipped`] reads them.
+    ///
+    /// # Errors
+    /// [`AnswerError::NoResponses`].
+    pub fn with_profile(profile: Profile, roots: &RootCertStore) -> Result<Self, AnswerError> {
         if !profile.signs_responses() {
             return Err(AnswerError::NoResponses {
                 profile: profile.name().to_owned(),
             });
         }
         Ok(Self {
-            profile,
+            profile: Arc::new(profile),
             roots: Arc::new(roots.clone()),
             intermediates: Vec::new(),
             settings: Settings::default(),
@@ -115,22 +139,38 @@ impl AnswerVerifier {
         let certificate = match &self.certificate {
             Some(given) => given.clone(),
             None => {
-                let carried = certificate_of_response(self.profile, &parsed)?;
+                let carried = verify::certificate_of_response(&self.profile, &parsed)?;
                 Arc::new(carried.ok_or(AnswerError::CertificateMissing)?)
             }
         };
         self.check_certificate(&certificate, now)?;
-        let verified = http_response(self.profile, &parsed, &certificate, &self.settings, now)?;
+        let verified =
+            verify::http_response(&self.profile, &parsed, &certificate, &self.settings, now)?;
+        let request_id = self.request_id(&parsed, &verified.signed_fields);
         Ok(VerifiedAnswer {
-            organization: certificate
-                .organization_identifier()
-                .unwrap_or_default()
-                .to_owned(),
-            certificate_sha256: hex::encode(certificate.sha256()),
-            algorithm: verified.scheme.name(),
-            request_id: self.request_id(&parsed, &verified.signed_fields),
-            signed_fields: verified.signed_fields,
+            request_id,
+            ..proven(&certificate, verified)
         })
+    }
+
+    /// Verifies a JWS of the bank, compact or detached as the profile's are: a notification, a signed resource. A detached
+    /// one needs its payload. The bank's certificate has to be given with [`Self::certificate`]: what a JWS says about its
+    /// own key proves nothing.
+    ///
+    /// # Errors
+    /// [`AnswerError`]: the first promise that does not hold.
+    pub fn verify_jws(
+        &self,
+        jws: &str,
+        detached_payload: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<VerifiedAnswer, AnswerError> {
+        let certificate = self.certificate.as_ref();
+        let certificate = certificate.ok_or(AnswerError::CertificateMissing)?;
+        self.check_certificate(certificate, now)?;
+        let (profile, settings) = (&self.profile, &self.settings);
+        let verified = verify::jws(profile, jws, detached_payload, certificate, settings, now)?;
+        Ok(proven(certificate, verified))
     }
 
     fn check_certificate(
@@ -183,6 +223,17 @@ impl AnswerVerifier {
             .first()
             .filter(|_| covered)
             .map(|value| (*value).to_owned())
+    }
+}
+
+fn proven(certificate: &Certificate, verified: Verified) -> VerifiedAnswer {
+    let organization = certificate.organization_identifier();
+    VerifiedAnswer {
+        organization: organization.unwrap_or_default().to_owned(),
+        certificate_sha256: hex::encode(certificate.sha256()),
+        algorithm: verified.scheme.name(),
+        signed_fields: verified.signed_fields,
+        request_id: None,
     }
 }
 

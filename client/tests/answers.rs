@@ -24,9 +24,13 @@ struct House {
 }
 
 fn house(kind: Kind) -> House {
+    house_with(kind, KeyKind::EcP256)
+}
+
+fn house_with(kind: Kind, key_kind: KeyKind) -> House {
     let now = clock::now();
     let qtsp = Qtsp::create(KeyKind::EcP256, now).unwrap();
-    let key = SoftwareKey::generate(KeyKind::EcP256).unwrap();
+    let key = SoftwareKey::generate(key_kind).unwrap();
     let mut order = Order::new(kind, &[Role::PSP_AS]);
     order.country = Some("DE".to_owned());
     order.organization = Some("Bank".to_owned());
@@ -174,4 +178,54 @@ fn refuses_profiles_that_are_not_there_or_sign_no_answers() {
         let error = AnswerVerifier::new(silent.name(), &roots).unwrap_err();
         assert!(matches!(error, AnswerError::NoResponses { .. }), "{error}");
     }
+}
+
+#[test]
+fn believes_a_jws_of_the_bank_and_no_other() {
+    let house = house_with(Kind::Qsealc, KeyKind::Rsa2048);
+    let settings = [("kid", "1"), ("iss", "bank"), ("tan", "bank.example")];
+    let profile = Catalog::embedded().get("obuk-3.1.4").unwrap().clone();
+    let payload = br#"{"iss":"https://bank.example/"}"#;
+    let prepared = profile
+        .prepare_jws(
+            payload,
+            &house.seal,
+            &settings.into_iter().collect(),
+            house.now,
+        )
+        .unwrap();
+    let raw = house
+        .key
+        .sign(prepared.scheme(), prepared.to_be_signed())
+        .unwrap();
+    let signed = prepared.assemble(&raw).unwrap();
+    let jws = signed.jws().unwrap();
+
+    let mut roots = RootCertStore::empty();
+    roots.add(house.qtsp.root().clone()).unwrap();
+    let unarmed = AnswerVerifier::with_profile(profile, &roots)
+        .unwrap()
+        .intermediates(vec![house.qtsp.issuing().clone()])
+        .setting("kid", "1");
+    let error = unarmed.verify_jws(jws, Some(payload), house.now);
+    assert!(matches!(error, Err(AnswerError::CertificateMissing)));
+
+    let verifier = unarmed.certificate(&house.seal.der().into()).unwrap();
+    let verified = verifier.verify_jws(jws, Some(payload), house.now).unwrap();
+    assert_eq!(verified.organization, BANK);
+    assert_eq!(verified.signed_fields, ["jws.protected", "body"]);
+    for (what, verifier, payload) in [
+        ("another payload", verifier.clone(), &b"{}"[..]),
+        (
+            "another key id",
+            verifier.clone().setting("kid", "2"),
+            payload,
+        ),
+    ] {
+        let error = verifier.verify_jws(jws, Some(payload), house.now);
+        assert!(matches!(error, Err(AnswerError::Signature(_))), "{what}");
+    }
+    let other = verifier.only_from("PSDFR-ACPR-1");
+    let error = other.verify_jws(jws, Some(payload), house.now);
+    assert!(matches!(error, Err(AnswerError::OtherOrganization { .. })));
 }

@@ -3,7 +3,8 @@
 use http::Request;
 use jiff::Timestamp;
 use sealkeep_client::v1::{KeyAlgorithm, Purpose};
-use sealkeep_client::{BodySource, Error};
+use sealkeep_client::{BodySource, Error, RequestHead};
+use sealkeep_profiles::algorithm::HashAlgorithm;
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::profile::{Catalog, Settings};
 use sealkeep_profiles::request::{BodyParts, HttpRequest, RequestParts};
@@ -176,6 +177,63 @@ async fn refuses_by_name_what_is_not_fit_and_records_it() {
 
     let refused = house.records("sign.refused").await;
     assert_eq!(refused.len(), 9, "each refusal has a record");
+    let report = house.verify_log().await;
+    assert_eq!((report.faults, report.released_count), (vec![], 0));
+}
+
+/// The explanation is made by the steps of the signature: what it shows open is what the signature closes.
+#[tokio::test]
+async fn an_explanation_is_what_would_be_signed_and_uses_no_key() {
+    let house = House::with_seal(KeyAlgorithm::Rsa2048).await;
+    let bank = house.connect(TPP).bank("bank");
+    let (parts, body) = payment().into_parts();
+    let head = RequestHead::from_parts(&parts).unwrap();
+    let source = || BodySource::Bytes(body.as_bytes());
+    let explanation = bank.explain_head(&head, source()).await.unwrap();
+    assert_eq!(house.records("sign.").await.len(), 0, "nothing was signed");
+
+    let signed = bank.sign_head(&head, source()).await.unwrap();
+    let intents = house.records("sign.intent").await;
+    let covered = HashAlgorithm::Sha256.digest(&explanation.to_be_signed);
+    assert!(intents[0].line.contains(&hex::encode(&covered)));
+    assert_eq!(explanation.digest, covered, "RSA with SHA-256");
+    let open = explanation.headers.iter().zip(signed.iter());
+    for ((open_name, open), (name, value)) in open {
+        let (before, after) = open.split_once("<signature>").unwrap_or((open, ""));
+        let value = value.to_str().unwrap();
+        assert!(name.as_str().eq_ignore_ascii_case(open_name), "{name}");
+        assert!(
+            value.starts_with(before) && value.ends_with(after),
+            "{value}"
+        );
+    }
+    assert_eq!(explanation.headers.len(), signed.iter().count());
+    assert!(!explanation.key_id.is_empty());
+    assert_eq!(explanation.version, signed.version);
+    assert_eq!(explanation.algorithm, signed.algorithm);
+    assert_eq!(explanation.profile, "berlin-group-1.3.4");
+    assert_eq!(explanation.confidence, "specified");
+}
+
+#[tokio::test]
+async fn an_explanation_is_refused_and_recorded_like_a_signature() {
+    let house = House::with_seal(KeyAlgorithm::Rsa2048).await;
+    let (mut parts, _) = payment().into_parts();
+    parts.headers.remove("x-request-id");
+    let unnamed = RequestHead::from_parts(&parts).unwrap();
+    let head = RequestHead::from_parts(&payment().into_parts().0).unwrap();
+    let stranger = house.connect("spiffe://test.example/stranger");
+    let tpp = house.connect(TPP);
+    for (bank, head, reason) in [
+        (stranger.bank("bank"), &head, "CALLER_UNKNOWN"),
+        (tpp.bank("nowhere"), &head, "NOT_GRANTED"),
+        (tpp.bank("bank"), &unnamed, "HEADER_MISSING"),
+    ] {
+        let error = bank.explain_head(head, BodySource::Empty).await;
+        assert_eq!(error.unwrap_err().reason(), reason);
+    }
+    let refused = house.records("sign.refused").await;
+    assert_eq!(refused.len(), 3, "each refusal has a record");
     let report = house.verify_log().await;
     assert_eq!((report.faults, report.released_count), (vec![], 0));
 }

@@ -1,6 +1,6 @@
 //! What the commands take that need neither server nor key: profiles, a certificate, settings, a time, saved messages.
 //!
-//! In: arguments and files. Out: values of the library. Never: half of a directory of profiles; one bad file refuses all.
+//! In: arguments and files. Out: values of the library. Never: part of a directory of profiles; one wrong file refuses all.
 
 use crate::failure::Failure;
 use crate::files;
@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use sealkeep_client::clock;
 use sealkeep_profiles::certificate::Certificate;
-use sealkeep_profiles::profile::{Catalog, Profile, Settings};
+use sealkeep_profiles::profile::{Catalog, Profile, Settings, Source};
 use std::path::{Path, PathBuf};
 
 /// How a saved message looks, for the help of every command that takes one.
@@ -30,20 +30,21 @@ is empty. A response has `status`, a number, in place of method, authority and t
 #[derive(Debug, Args)]
 pub(crate) struct ProfileDir {
     /// Your own profiles: a directory of TOML files beside the shipped ones.
-    #[arg(long = "profiles", env = "SEALKEEP_PROFILES", value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[arg(
+        long = "profiles",
+        id = "profiles_dir",
+        env = "SEALKEEP_PROFILES",
+        value_name = "DIR"
+    )]
+    pub(crate) path: Option<PathBuf>,
 }
 
 impl ProfileDir {
     /// The shipped profiles and those of the directory.
     pub(crate) fn catalog(&self) -> Result<Catalog, Failure> {
-        let mut catalog = Catalog::embedded().clone();
-        for path in self.files()? {
-            let wrong = |error| Failure::usage(format!("{}: {error}", path.display()));
-            let profile = Profile::from_toml(&files::read(&path)?).map_err(wrong)?;
-            catalog.add(profile).map_err(wrong)?;
-        }
-        Ok(catalog)
+        let files = self.files()?;
+        let sources = files.iter().map(ProfileFile::source);
+        Catalog::beside_shipped(sources).map_err(|error| Failure::usage(error.to_string()))
     }
 
     /// The profile of this name.
@@ -57,8 +58,8 @@ impl ProfileDir {
     }
 
     /// The files, by name.
-    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
-        let Some(dir) = &self.dir else {
+    pub(crate) fn files(&self) -> Result<Vec<ProfileFile>, Failure> {
+        let Some(dir) = &self.path else {
             return Ok(Vec::new());
         };
         let wrong = |error: std::io::Error| Failure::file(dir, &error);
@@ -73,7 +74,29 @@ impl ProfileDir {
             }
         }
         paths.sort();
-        Ok(paths)
+        paths.iter().map(|path| ProfileFile::read(path)).collect()
+    }
+}
+
+/// A TOML file of profiles or vectors.
+pub(crate) struct ProfileFile {
+    name: String,
+    text: String,
+}
+
+impl ProfileFile {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        Ok(Self {
+            name: path.display().to_string(),
+            text: files::read(path)?,
+        })
+    }
+
+    pub(crate) fn source(&self) -> Source<'_> {
+        Source {
+            file: &self.name,
+            text: &self.text,
+        }
     }
 }
 

@@ -3,18 +3,16 @@
 //! In: the shipped profiles, files of one's own, saved requests. Out: tables, verdicts, explanations. Never: a profile
 //! without how sure its authors are of it.
 
+mod checked;
 mod shown;
 
 use crate::explained;
 use crate::failure::Failure;
-use crate::files;
 use crate::offline::{Circumstances, ProfileDir, SAVED_MESSAGE_HELP, certificate, saved};
 use crate::report::Report;
 use clap::Subcommand;
 use sealkeep_client::SavedRequest;
-use sealkeep_profiles::profile::Profile;
-use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -30,11 +28,23 @@ pub(crate) enum Verb {
         #[command(flatten)]
         dir: ProfileDir,
     },
-    /// Check profile files; exit code 7 when one of them cannot be used.
+    /// Check profile files, each on its own; exit code 7 when one of them cannot be used.
     Lint {
-        /// TOML files.
-        #[arg(required = true, value_name = "FILE")]
+        /// TOML files; they may extend shipped profiles.
+        #[arg(value_name = "FILE", required_unless_present = "profiles_dir")]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        dir: ProfileDir,
+    },
+    /// Run a profile's vectors; exit code 7 when it makes something else of one.
+    Test {
+        /// The profile; without it every shipped one.
+        profile: Option<String>,
+        /// Vectors of your own, TOML as in the shipped `vectors/`.
+        #[arg(long, value_name = "FILE", requires = "profile")]
+        vectors: Option<PathBuf>,
+        #[command(flatten)]
+        dir: ProfileDir,
     },
     /// Print the exact string to sign, its digest, and the headers with the signature left open.
     #[command(after_help = SAVED_MESSAGE_HELP)]
@@ -59,7 +69,15 @@ impl Verb {
         match self {
             Self::List { dir } => Ok(shown::list(&dir.catalog()?)),
             Self::Show { profile, dir } => Ok(shown::one(&dir.profile(&profile)?)),
-            Self::Lint { files } => lint(&files),
+            Self::Lint { files, dir } => checked::lint(&files, &dir),
+            Self::Test {
+                profile,
+                vectors,
+                dir,
+            } => match profile {
+                Some(name) => checked::test(&dir.profile(&name)?, vectors.as_deref()),
+                None => checked::test_shipped(),
+            },
             Self::Explain {
                 profile,
                 request,
@@ -82,35 +100,4 @@ impl Verb {
             }
         }
     }
-}
-
-fn lint(paths: &[PathBuf]) -> Result<Report, Failure> {
-    let mut text = String::new();
-    let mut verdicts = Vec::new();
-    let mut good = true;
-    for path in paths {
-        let verdict = verdict(path)?;
-        good &= verdict.is_ok();
-        let file = path.display();
-        match verdict {
-            Ok(profile) => {
-                let (name, confidence) = (profile.name(), profile.confidence().name());
-                text.push_str(&format!("{file}: ok, {name} ({confidence})\n"));
-                verdicts.push(json!({
-                    "file": file.to_string(), "ok": true, "profile": name, "confidence": confidence,
-                }));
-            }
-            Err(message) => {
-                text.push_str(&format!("{file}: {message}\n"));
-                verdicts.push(json!({ "file": file.to_string(), "ok": false, "message": message }));
-            }
-        }
-    }
-    Ok(Report::new(text, json!({ "files": verdicts })).negative(!good))
-}
-
-/// The profile of a file, or what is wrong with it.
-fn verdict(path: &Path) -> Result<Result<Profile, String>, Failure> {
-    let parsed = Profile::from_toml(&files::read(path)?);
-    Ok(parsed.map_err(|error| error.to_string().trim_end().to_owned()))
 }

@@ -112,10 +112,9 @@ impl Http {
         let (settings, now) = (self.circumstances.settings(), self.circumstances.now());
         let verdict = message
             .verify(&profile, &certificate, &settings, now)
-            .map_err(Objection::from)
-            .and_then(|verified| in_time(&certificate, now).map(|()| verified));
+            .map_err(Objection::from);
         let report = match verdict {
-            Ok(verified) => proven(&profile, &verified, &certificate),
+            Ok(verified) => proven(&profile, &verified, &certificate, now),
             Err(objection) => {
                 let expected =
                     difference::expected(&message, &profile, &certificate, &settings, now);
@@ -139,22 +138,19 @@ impl Jws {
         let payload = self.payload.as_deref().map(argument_bytes).transpose()?;
         let certificate = certificate(&self.certificate)?;
         let (settings, now) = (self.circumstances.settings(), self.circumstances.now());
-        let verdict = verify::jws(
-            &profile,
-            jws,
-            payload.as_deref(),
-            &certificate,
-            &settings,
-            now,
+        let payload = payload.as_deref();
+        Ok(
+            match verify::jws(&profile, jws, payload, &certificate, &settings, now) {
+                Ok(verified) => proven(&profile, &verified, &certificate, now),
+                Err(error) => differs(&profile, &error.into(), None),
+            },
         )
-        .map_err(Objection::from)
-        .and_then(|verified| in_time(&certificate, now).map(|()| verified));
-        Ok(match verdict {
-            Ok(verified) => proven(&profile, &verified, &certificate),
-            Err(objection) => differs(&profile, &objection, None),
-        })
     }
 }
+
+/// What is left when nothing that signing sets differs.
+const EVERY_HEADER_IS_RIGHT: &str =
+    "\nEvery header is as it has to be: another key signed, or what is signed was changed.\n";
 
 /// Why something is not believed.
 struct Objection {
@@ -189,7 +185,15 @@ fn in_time(certificate: &Certificate, now: Timestamp) -> Result<(), Objection> {
     Ok(())
 }
 
-fn proven(profile: &Profile, verified: &Verified, certificate: &Certificate) -> Report {
+fn proven(
+    profile: &Profile,
+    verified: &Verified,
+    certificate: &Certificate,
+    now: Timestamp,
+) -> Report {
+    if let Err(objection) = in_time(certificate, now) {
+        return differs(profile, &objection, None);
+    }
     let organization = certificate.organization_identifier().unwrap_or_default();
     let sha256 = hex::encode(certificate.sha256());
     let text = pairs(&[
@@ -235,6 +239,9 @@ fn differs(profile: &Profile, objection: &Objection, expected: Option<Expected>)
         ),
     ]);
     if let Some(expected) = &expected {
+        if expected.differences.is_empty() && objection.reason == VerifyError::Signature.reason() {
+            text.push_str(EVERY_HEADER_IS_RIGHT);
+        }
         text.push_str(&differences_text(&expected.differences));
         let _ = write!(
             text,
@@ -259,9 +266,6 @@ fn differs(profile: &Profile, objection: &Objection, expected: Option<Expected>)
 }
 
 fn differences_text(differences: &[Difference]) -> String {
-    if differences.is_empty() {
-        return "\nEvery header is as it has to be: another key signed, or what is signed was changed.\n".to_owned();
-    }
     let mut text = String::new();
     for difference in differences {
         let shown = |value: &Option<String>| {

@@ -3,7 +3,8 @@
 //! In: checked profiles. Out: reports. Never: a profile without its confidence.
 
 use crate::report::{Report, pairs, table};
-use sealkeep_profiles::profile::{Catalog, Confidence, Operation, Profile, RequestIdForm};
+use sealkeep_profiles::prepared::Prepared;
+use sealkeep_profiles::profile::{Catalog, Confidence, Operation, Profile, RequestIdForm, Vectors};
 use serde_json::{Value, json};
 
 /// All profiles, by name.
@@ -35,12 +36,13 @@ pub(super) fn one(profile: &Profile) -> Report {
             format!("{} ({})", confidence.name(), meaning(confidence)),
         ),
         ("source", profile.source().to_owned()),
+        ("extends", profile.extends().unwrap_or_default().to_owned()),
         (
             "body",
             says(
                 profile.needs_body(),
                 "signed itself",
-                "signed by its digest",
+                "its digest is enough",
             ),
         ),
         (
@@ -65,9 +67,49 @@ pub(super) fn one(profile: &Profile) -> Report {
         text.push('\n');
         text.push_str(&table(["SETTING", "NEEDED", "WHAT IT IS"], settings));
     }
+    let example = example(profile);
+    if let Some((name, prepared)) = &example {
+        text.push_str(&example_text(name, prepared));
+    }
     text.push('\n');
     text.push_str(&operations(profile.operations()));
-    Report::new(text, detail(profile))
+    Report::new(text, detail(profile, example.as_ref()))
+}
+
+/// What it makes of the first of its vectors: carriers, fields, key id and algorithm as they are, whatever the format.
+fn example(profile: &Profile) -> Option<(String, Prepared)> {
+    let vectors = Vectors::from_source(Vectors::shipped_source(profile.name())?).ok()?;
+    let vector = vectors.cases().first()?;
+    Some((vector.name().to_owned(), vector.prepare(profile).ok()?))
+}
+
+fn example_text(name: &str, prepared: &Prepared) -> String {
+    let rows = pairs(&[
+        ("  algorithm", prepared.scheme().name().to_owned()),
+        ("  signs", prepared.signed_fields().join(" ")),
+        ("  key id", prepared.key_id().unwrap_or_default().to_owned()),
+        ("  sets", set(prepared).join(" ")),
+    ]);
+    format!("\nfor example, {name}\n{rows}")
+}
+
+fn example_json((name, prepared): &(String, Prepared)) -> Value {
+    json!({
+        "name": name,
+        "algorithm": prepared.scheme().name(),
+        "signed_fields": prepared.signed_fields(),
+        "key_id": prepared.key_id(),
+        "sets": set(prepared),
+    })
+}
+
+/// The names of the headers that signing sets.
+fn set(prepared: &Prepared) -> Vec<String> {
+    prepared
+        .outline()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn operations(operations: &[Operation]) -> String {
@@ -142,11 +184,12 @@ fn summary(profile: &Profile) -> Value {
         "title": profile.title(),
         "confidence": profile.confidence().name(),
         "source": profile.source(),
+        "extends": profile.extends(),
         "required_settings": profile.required_settings(),
     })
 }
 
-fn detail(profile: &Profile) -> Value {
+fn detail(profile: &Profile, example: Option<&(String, Prepared)>) -> Value {
     let setting = |(name, about): (&str, &str)| json!({ "name": name, "required": is_required(profile, name), "about": about });
     let operation = |operation: &Operation| {
         json!({
@@ -166,11 +209,13 @@ fn detail(profile: &Profile) -> Value {
         "title": profile.title(),
         "confidence": profile.confidence().name(),
         "source": profile.source(),
+        "extends": profile.extends(),
         "needs_body": profile.needs_body(),
         "signs_responses": profile.signs_responses(),
         "request_id": request_id,
         "freshness": freshness,
         "settings": profile.settings().map(setting).collect::<Vec<_>>(),
+        "example": example.map(example_json),
         "operations": profile.operations().iter().map(operation).collect::<Vec<_>>(),
     })
 }

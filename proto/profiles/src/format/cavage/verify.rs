@@ -34,7 +34,7 @@ pub(crate) fn verify(
     check_certificate(spec, message, context.certificate)?;
     let set = digest(spec, message)?;
     let lines = lines(spec, message, &set)?;
-    check_list(parameters.require("headers")?, &lines)?;
+    check_list(spec, parameters.require("headers")?, &lines)?;
     let issued_at = check_date(spec, message, &lines, context)?;
     let signature = signature(&parameters, row.ecdsa, row.scheme)?;
     let key: &PublicKey = context.certificate.public_key();
@@ -137,7 +137,7 @@ fn digest(spec: &CavageSpec, message: Message<'_>) -> Result<Vec<Set>, VerifyErr
 }
 
 /// The list is the profile's: nothing missing, nothing more, in its order.
-fn check_list(listed: &str, lines: &[Line]) -> Result<(), VerifyError> {
+fn check_list(spec: &CavageSpec, listed: &str, lines: &[Line]) -> Result<(), VerifyError> {
     let listed: Vec<&str> = listed.split(' ').collect();
     for line in lines {
         if !listed.contains(&line.listed.as_str()) {
@@ -148,6 +148,11 @@ fn check_list(listed: &str, lines: &[Line]) -> Result<(), VerifyError> {
     }
     for name in &listed {
         if !lines.iter().any(|line| line.listed == *name) {
+            // The profile signs it when it is sent; it was signed and taken out on the way.
+            if spec.signed.iter().any(|field| field.name() == Some(name)) {
+                let name = (*name).to_owned();
+                return Err(Refusal::HeaderMissing { name }.into());
+            }
             return Err(VerifyError::FieldUnexpected {
                 name: (*name).to_owned(),
             });
