@@ -133,6 +133,7 @@ pub(crate) fn certificate(path: &Path) -> Result<Certificate, Failure> {
     let bytes = files::read_bytes(path)?;
     let parsed = match bytes.starts_with(b"\x30") {
         true => Certificate::from_der(&bytes),
+        // Cannot fail: a chain has at least its leaf.
         false => Certificate::chain_from_pem(&bytes).map(|mut chain| chain.swap_remove(0)),
     };
     parsed.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))

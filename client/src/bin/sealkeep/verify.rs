@@ -110,15 +110,14 @@ impl Http {
             },
         };
         let (settings, now) = (self.circumstances.settings(), self.circumstances.now());
-        let verdict = message
-            .verify(&profile, &certificate, &settings, now)
-            .map_err(Objection::from);
-        let report = match verdict {
+        let report = match message.verify(&profile, &certificate, &settings, now) {
             Ok(verified) => proven(&profile, &verified, &certificate, now),
-            Err(objection) => {
+            // What the profile would sign of a message that lacks something is not what has to be there.
+            Err(error @ VerifyError::Unfit(_)) => differs(&profile, &error.into(), None),
+            Err(error) => {
                 let expected =
                     difference::expected(&message, &profile, &certificate, &settings, now);
-                differs(&profile, &objection, expected)
+                differs(&profile, &error.into(), expected)
             }
         };
         Ok(match self.certificate {

@@ -86,7 +86,7 @@ fn example(profile: &Profile) -> Option<(String, Prepared)> {
 fn example_text(name: &str, prepared: &Prepared) -> String {
     let rows = pairs(&[
         ("  algorithm", prepared.scheme().name().to_owned()),
-        ("  signs", prepared.signed_fields().join(" ")),
+        ("  covers", prepared.signed_fields().join(" ")),
         ("  key id", prepared.key_id().unwrap_or_default().to_owned()),
         ("  sets", set(prepared).join(" ")),
     ]);
