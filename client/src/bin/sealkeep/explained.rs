@@ -46,7 +46,8 @@ pub(crate) fn report(explanation: &Explanation, curl: &str) -> Report {
     for (name, value) in &explanation.headers {
         let _ = writeln!(text, "  {}: {}", printable(name), printable(value));
     }
-    let _ = write!(text, "\ncurl\n{}\n", indented(curl));
+    // Not indented: a body may have lines, and blanks in them would be sent.
+    let _ = write!(text, "\n{curl}\n");
     Report::new(text, to_json(explanation, curl))
 }
 
@@ -70,11 +71,6 @@ pub(crate) fn string_to_sign(bytes: &[u8]) -> String {
         let _ = writeln!(out, "  {}{mark}", printable(&visible));
     }
     out
-}
-
-fn indented(text: &str) -> String {
-    let lines = text.lines().map(|line| format!("  {line}"));
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn to_json(explanation: &Explanation, curl: &str) -> Value {
@@ -106,14 +102,27 @@ pub(crate) enum CurlBody {
     File(String),
 }
 
+/// The file that stands for a body that no terminal or shell should get.
+const BODY_FILE: &str = "BODY";
+
+impl CurlBody {
+    /// Text that can be printed; a control character could play tricks on the terminal.
+    pub(crate) fn of_text(text: String) -> Self {
+        let hidden = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+        match text.contains(hidden) {
+            true => Self::File(BODY_FILE.to_owned()),
+            false => Self::Text(text),
+        }
+    }
+}
+
 impl From<SavedBody> for CurlBody {
     fn from(body: SavedBody) -> Self {
-        let file = || Self::File("BODY".to_owned());
         match body.bytes.map(String::from_utf8) {
             None if body.digests.is_empty() => Self::None,
             Some(Ok(text)) if text.is_empty() => Self::None,
-            Some(Ok(text)) if !text.contains('\0') => Self::Text(text),
-            _ => file(),
+            Some(Ok(text)) => Self::of_text(text),
+            _ => Self::File(BODY_FILE.to_owned()),
         }
     }
 }
@@ -224,12 +233,33 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_no_shell_takes_come_from_a_file() {
-        let body = SavedBody {
-            bytes: Some(vec![0xff]),
-            digests: Vec::new(),
+    fn bytes_that_no_terminal_takes_come_from_a_file() {
+        for bytes in [&[0xff][..], b"\x1b[2J", b"a\0b", b"a\rb"] {
+            let body = SavedBody {
+                bytes: Some(bytes.to_vec()),
+                digests: Vec::new(),
+            };
+            let command = curl(&head("PUT", &[("Content-Type", "a/b")]), &[], &body.into());
+            assert!(command.ends_with("--data-binary @BODY"), "{command}");
+        }
+    }
+
+    #[test]
+    fn lines_of_a_body_stay_as_they_are() {
+        let explanation = Explanation {
+            to_be_signed: b"a: 1".to_vec(),
+            digest: Vec::new(),
+            signed_fields: Vec::new(),
+            algorithm: String::new(),
+            key_id: String::new(),
+            headers: Vec::new(),
+            version: String::new(),
+            profile: "p".to_owned(),
+            confidence: "seen".to_owned(),
         };
-        let command = curl(&head("PUT", &[("Content-Type", "a/b")]), &[], &body.into());
-        assert!(command.ends_with("--data-binary @BODY"), "{command}");
+        let body = CurlBody::of_text("{\n\"a\":1}".to_owned());
+        let command = curl(&head("POST", &[]), &[], &body);
+        let text = format!("{:?}", report(&explanation, &command));
+        assert!(text.contains(r#"'{\n\"a\":1}'"#), "{text}");
     }
 }

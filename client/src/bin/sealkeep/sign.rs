@@ -161,7 +161,7 @@ fn curl_body(data: Option<&str>) -> CurlBody {
     match data.map(|data| (data, data.strip_prefix('@'))) {
         None => CurlBody::None,
         Some((_, Some(path))) => CurlBody::File(path.to_owned()),
-        Some((text, None)) => CurlBody::Text(text.to_owned()),
+        Some((text, None)) => CurlBody::of_text(text.to_owned()),
     }
 }
 

@@ -49,10 +49,11 @@ impl Verdicts {
                 let own = catalog.iter().map(Profile::name);
                 let own = own.filter(|name| Catalog::embedded().get(name).is_none());
                 let own: Vec<&str> = own.collect();
-                self.good(
-                    path,
-                    &format!("profiles {} beside the shipped ones", own.join(" ")),
-                );
+                let what = match own.is_empty() {
+                    true => "no profiles".to_owned(),
+                    false => format!("profiles {} beside the shipped ones", own.join(" ")),
+                };
+                self.good(path, &what);
             }
             Err(error) => self.wrong(path, &error),
         }
