@@ -70,7 +70,9 @@ pub(crate) fn prepare(
     };
     let names = components.iter().map(Component::to_string).collect();
     let key = certificate.public_key().clone();
-    Prepared::seal(scheme, base, names, key, layout)
+    let key_id = spec.key_id.as_ref();
+    let key_id = key_id.map(|key_id| key_id.encode(certificate, settings));
+    Ok(Prepared::seal(scheme, base, names, key, layout)?.with_key_id(key_id.transpose()?))
 }
 
 /// The digest of the body, and what the settings say.

@@ -17,6 +17,9 @@ use serde_json::Value;
 /// How many headers that stand in the way of preparing are put right.
 const REPAIR_COUNT_MAX: usize = 4;
 
+/// Headers in which each signature of RFC 9421 is a member of a dictionary.
+const SIGNATURE_DICTIONARIES: [&str; 2] = ["signature-input", "signature"];
+
 /// What its sender should have made of a message.
 #[derive(Debug)]
 pub(super) struct Expected {
@@ -75,6 +78,7 @@ fn prepare(
     for _ in 0..REPAIR_COUNT_MAX {
         match message.prepare(profile, certificate, settings, now) {
             Err(Refusal::HeaderReserved { name }) => remove(&mut message, &name),
+            Err(Refusal::SignatureLabelTaken { label }) => remove_label(&mut message, &label),
             Err(Refusal::DigestMismatch { name }) => {
                 let mut without = message.clone();
                 remove(&mut without, &name);
@@ -109,6 +113,22 @@ fn remove(message: &mut Message, name: &str) {
     message
         .headers_mut()
         .retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+}
+
+/// Takes out one signature of RFC 9421 and leaves those of others.
+fn remove_label(message: &mut Message, label: &str) {
+    let ours = format!("{label}=");
+    for (name, value) in message.headers_mut() {
+        if SIGNATURE_DICTIONARIES
+            .iter()
+            .any(|d| d.eq_ignore_ascii_case(name))
+        {
+            let text = String::from_utf8_lossy(value).into_owned();
+            let mut members = split_outside_quotes(&text, ',');
+            members.retain(|member| !member.trim_matches(' ').starts_with(&ours));
+            *value = members.join(",").into_bytes();
+        }
+    }
 }
 
 fn differences(outline: &[(String, String)], message: &Message) -> Vec<Difference> {
@@ -200,32 +220,33 @@ fn jws_parts(value: &str) -> Option<Parts> {
     Some(members.chain(rest).collect())
 }
 
-/// `a="1", b="2"` of draft-cavage, `s=("a" "b");created=1` of RFC 9421. One part alone is no list.
+/// `a="1", b="2"` of draft-cavage, `s=("a" "b");created=1` of RFC 9421, where the part `s;created` belongs to `s`. One
+/// part alone is no list.
 fn parameters(value: &str) -> Option<Parts> {
-    let pieces = split_outside_quotes(value);
-    let named = pieces.iter().map(|piece| {
-        let (name, value) = piece.split_once('=')?;
-        Some((name.trim_matches(' ').to_owned(), value.to_owned()))
-    });
-    named
-        .collect::<Option<Parts>>()
-        .filter(|parts| parts.len() > 1)
-}
-
-fn split_outside_quotes(value: &str) -> Vec<&str> {
-    let (mut pieces, mut start, mut quoted) = (Vec::new(), 0, false);
-    for (index, character) in value.char_indices() {
-        match character {
-            '"' => quoted = !quoted,
-            ',' | ';' if !quoted => {
-                pieces.push(&value[start..index]);
-                start = index + 1;
-            }
-            _ => {}
+    let mut parts = Parts::new();
+    for member in split_outside_quotes(value, ',') {
+        let mut label = None;
+        for piece in split_outside_quotes(member, ';') {
+            let (name, value) = piece.split_once('=')?;
+            let name = name.trim_matches(' ');
+            let label = label.get_or_insert(name);
+            let name = match *label == name {
+                true => name.to_owned(),
+                false => format!("{label};{name}"),
+            };
+            parts.push((name, value.to_owned()));
         }
     }
-    pieces.push(&value[start..]);
-    pieces
+    Some(parts).filter(|parts| parts.len() > 1)
+}
+
+fn split_outside_quotes(value: &str, separator: char) -> Vec<&str> {
+    let mut quoted = false;
+    let at_separator = |c: char| {
+        quoted ^= c == '"';
+        c == separator && !quoted
+    };
+    value.split(at_separator).collect()
 }
 
 /// The time at which a signer whose signature says this time of signing would have signed; `None` when it says none.
@@ -243,7 +264,7 @@ fn claimed_time(prepared: &Prepared, message: &Message, now: Timestamp) -> Optio
 
 /// `created` of draft-cavage and RFC 9421, `iat` of JOSE, also under a name of OBIE's.
 fn is_time_of_signing(name: &str) -> bool {
-    name == "created" || name == "iat" || name.ends_with("/iat")
+    name == "created" || name.ends_with(";created") || name == "iat" || name.ends_with("/iat")
 }
 
 #[cfg(test)]
@@ -282,11 +303,14 @@ mod tests {
     fn components_of_rfc_9421_are_a_part_of_their_own() {
         let found = in_value(
             "Signature-Input",
-            "sig=(\"@method\" \"digest\");created=1;keyid=\"a;b\"",
-            "sig=(\"digest\");created=1;keyid=\"a;b\"",
+            "proxy=(\"@authority\");created=9, sig=(\"@method\" \"digest\");created=1;keyid=\"a;b\"",
+            "proxy=(\"@authority\");created=9, sig=(\"digest\");created=2;keyid=\"a;b\"",
         );
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].place(), "Signature-Input sig");
+        let places: Vec<_> = found.iter().map(Difference::place).collect();
+        assert_eq!(
+            places,
+            ["Signature-Input sig", "Signature-Input sig;created"]
+        );
     }
 
     #[test]
