@@ -2,10 +2,14 @@
 //!
 //! Comes in: a message, `[..cavage]` parameters, certificate, settings, time. Goes out: the string to sign, and where the
 //! signature goes; on the other side, a verdict. Never signs what the profile does not name. Serves
-//! draft-cavage-http-signatures-10 §2 and §4, as Berlin Group 1.3.x §12 and STET 1.4 §3.5 use it.
+//! draft-cavage-http-signatures-10 §2 and §4, with what draft-12 added, as Berlin Group 1.3.x §12, STET 1.4 §3.5 and single
+//! banks use it.
 
+mod carrier;
 mod check;
+mod created;
 mod date;
+mod field;
 mod lines;
 mod parameters;
 mod spec;
@@ -24,7 +28,7 @@ use crate::refusal::Refusal;
 use crate::request::Message;
 
 use lines::{Set, lines, signing_string};
-use spec::{Carrier, DigestSpec, EcdsaForm};
+use spec::{DigestSpec, EcdsaForm};
 
 pub(crate) use spec::CavageSpec;
 pub(crate) use verify::{certificate_of, verify};
@@ -42,15 +46,13 @@ pub(crate) fn prepare(
     if key_id.contains('"') {
         return Err(Refusal::KeyIdUnquotable);
     }
-    if spec.carrier == Carrier::Authorization && message.all("authorization").next().is_some() {
-        return Err(Refusal::HeaderReserved {
-            name: "authorization".into(),
-        });
-    }
+    let carried_before = spec.carrier.prefix(message)?;
     let mut set: Vec<Set> = Vec::new();
     set.extend(digest(spec, message)?);
     set.extend(date::to_set(spec, message, now)?);
-    let lines = lines(spec, message, &set)?;
+    set.extend(authority(spec, message)?);
+    let times = spec.created.as_ref().map(|created| created.times(now));
+    let lines = lines(spec, message, &set, times)?;
     let names: Vec<String> = lines.iter().map(|line| line.listed.clone()).collect();
 
     let mut before: Vec<(String, String)> = set
@@ -60,11 +62,11 @@ pub(crate) fn prepare(
     if let Some(header) = &spec.certificate {
         before.push((header.header.clone(), header.encoding.encode(certificate)));
     }
-    let parameters = parameters::write(spec, &key_id, row.label.as_deref(), &names);
+    let parameters = parameters::write(spec, &key_id, row.label.as_deref(), &names, times);
     let layout = Layout::Headers {
         before,
         carrier: spec.carrier.header().into(),
-        prefix: format!("{}{parameters}", spec.carrier.prefix()),
+        prefix: carried_before + &parameters,
         suffix: "\"".into(),
         der: row.ecdsa == Some(EcdsaForm::Der),
     };
@@ -93,6 +95,24 @@ fn digest(spec: &CavageSpec, message: Message<'_>) -> Result<Option<Set>, Refusa
             value,
         })),
         (None, None) => Ok(None),
+    }
+}
+
+/// The header that says the authority, when it is to be set; one that was sent says the same.
+fn authority(spec: &CavageSpec, message: Message<'_>) -> Result<Option<Set>, Refusal> {
+    let (Some(header), Some(request)) = (&spec.authority_header, message.request) else {
+        return Ok(None);
+    };
+    match message.once(header)? {
+        Some(sent) if sent == request.authority() => Ok(None),
+        Some(_) => Err(Refusal::HeaderMalformed {
+            name: header.to_ascii_lowercase(),
+            expected: "the authority of the request",
+        }),
+        None => Ok(Some(Set {
+            name: header.clone(),
+            value: request.authority().to_owned(),
+        })),
     }
 }
 

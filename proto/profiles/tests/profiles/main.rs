@@ -1,6 +1,7 @@
 //! The crate as others use it: from a request and a certificate to signed headers, and back.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod cavage;
 mod extends;
 mod files;
 mod golden;

@@ -3,7 +3,9 @@
 //! Comes in: parameters that are all known. Goes out: a complaint that says what to write instead, or none. A profile with a
 //! complaint is never used.
 
-use super::spec::{CavageSpec, SignedField};
+use super::carrier::Carrier;
+use super::field::SignedField;
+use super::spec::CavageSpec;
 use crate::algorithm::KeyType;
 use crate::request::is_token;
 
@@ -13,6 +15,9 @@ impl CavageSpec {
         self.scheme_complaint()
             .or_else(|| self.field_complaint(response))
             .or_else(|| self.header_complaint())
+            .or_else(|| self.created_complaint())
+            .or_else(|| self.request_target.complaint())
+            .or_else(|| self.response_complaint().filter(|_| response))
     }
 
     fn scheme_complaint(&self) -> Option<String> {
@@ -104,6 +109,11 @@ impl CavageSpec {
         {
             return Some(format!("date: `{}` is not in `signed`", date.header));
         }
+        if let Some(header) = &self.authority_header
+            && (!is_token(header) || !signs(&header.to_ascii_lowercase()))
+        {
+            return Some(format!("authority_header: `{header}` is not in `signed`"));
+        }
         match &self.certificate {
             Some(certificate) if !is_token(&certificate.header) => Some(format!(
                 "certificate: `{}` is no header name",
@@ -111,5 +121,36 @@ impl CavageSpec {
             )),
             _ => None,
         }
+    }
+
+    /// Times are signed, and only times that there are.
+    fn created_complaint(&self) -> Option<String> {
+        let signs = |field: SignedField| self.signed.contains(&field);
+        let expires = self
+            .created
+            .as_ref()
+            .and_then(|created| created.expires_after_seconds);
+        let complaint = match (&self.created, signs(SignedField::Created)) {
+            (Some(_), false) => "created: `(created)` is not in `signed`",
+            (None, true) => "signed: `(created)` needs a table `created`, which may be empty",
+            _ if expires == Some(0) => "created.expires_after_seconds: at least 1",
+            _ if expires.is_some() && !signs(SignedField::Expires) => {
+                "created.expires_after_seconds: `(expires)` is not in `signed`"
+            }
+            _ if expires.is_none() && signs(SignedField::Expires) => {
+                "signed: `(expires)` needs `created.expires_after_seconds`"
+            }
+            _ => return None,
+        };
+        Some(complaint.into())
+    }
+
+    /// What only a request has.
+    fn response_complaint(&self) -> Option<String> {
+        if self.carrier != Carrier::Signature {
+            return Some("carrier: a response has no Authorization, use `signature`".into());
+        }
+        let complaint = "authority_header: a response has no authority, take it out";
+        self.authority_header.as_ref().map(|_| complaint.into())
     }
 }

@@ -4,7 +4,9 @@
 //! signing and verifying so that the two cannot differ. Never a value that is not in the message or in those headers.
 //! Serves draft-cavage-http-signatures-10 §2.3.
 
-use super::spec::{CavageSpec, Names, Order, SignedField};
+use super::created::Times;
+use super::field::{Names, Order, SignedField};
+use super::spec::CavageSpec;
 use crate::refusal::Refusal;
 use crate::request::{Header, Message};
 
@@ -31,11 +33,13 @@ pub(super) fn lines(
     spec: &CavageSpec,
     message: Message<'_>,
     set: &[Set],
+    times: Option<Times>,
 ) -> Result<Vec<Line>, Refusal> {
     let mut picker = Picker {
         spec,
         message,
         set,
+        times,
         picked: Vec::new(),
         lines: Vec::new(),
     };
@@ -75,6 +79,7 @@ struct Picker<'a> {
     spec: &'a CavageSpec,
     message: Message<'a>,
     set: &'a [Set],
+    times: Option<Times>,
     /// Lower-case names of the lines so far.
     picked: Vec<String>,
     lines: Vec<Line>,
@@ -85,6 +90,14 @@ impl<'a> Picker<'a> {
         match field {
             SignedField::RequestTarget => self.target("(request-target)"),
             SignedField::BareRequestTarget => self.target("request-target"),
+            SignedField::Created => {
+                self.seconds("(created)", self.times.map(|times| times.created));
+                Ok(())
+            }
+            SignedField::Expires => {
+                self.seconds("(expires)", self.times.and_then(|times| times.expires));
+                Ok(())
+            }
             SignedField::Header {
                 name,
                 if_sent,
@@ -114,18 +127,20 @@ impl<'a> Picker<'a> {
                 what: "the target of a response",
             });
         };
-        let parameters = &self.spec.request_target;
-        let method = parameters
-            .method
-            .unwrap_or(request.method())
-            .as_str()
-            .to_ascii_lowercase();
-        let target = if parameters.query {
-            request.target()
-        } else {
-            request.path()
-        };
-        let value = format!("{method} {target}");
+        let value = self.spec.request_target.value(request);
+        self.push_special(name, value);
+        Ok(())
+    }
+
+    /// A profile that signs a time has one: it was checked when it was loaded.
+    fn seconds(&mut self, name: &str, seconds: Option<i64>) {
+        if let Some(seconds) = seconds {
+            self.push_special(name, seconds.to_string());
+        }
+    }
+
+    /// A line that is no header's.
+    fn push_special(&mut self, name: &str, value: String) {
         let line = Line {
             listed: name.into(),
             name: name.into(),
@@ -133,7 +148,6 @@ impl<'a> Picker<'a> {
             sent_at: 0,
         };
         self.push(name, line);
-        Ok(())
     }
 
     /// The line of one header: what the signature sets goes before what was sent.
@@ -157,11 +171,14 @@ impl<'a> Picker<'a> {
         let (spelled, sent_at) = match (sent.first(), set) {
             (Some((index, header)), _) => (header.name(), index + 1),
             (None, Some(set)) => (set.name.as_str(), usize::MAX),
+            (None, None) if lower == "host" && self.message.request.is_some() => ("Host", 0),
             (None, None) => return Ok(None),
         };
-        let value = match set {
-            Some(set) => set.value.clone(),
-            None => sent
+        let value = match (set, self.message.request) {
+            (Some(set), _) => set.value.clone(),
+            // Whoever sends the request writes `Host` from the authority (RFC 9112 §3.2); one that was sent is the same.
+            (None, Some(request)) if lower == "host" => request.authority().to_owned(),
+            _ => sent
                 .iter()
                 .map(|(_, header)| header.value())
                 .collect::<Vec<_>>()

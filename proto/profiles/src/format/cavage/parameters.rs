@@ -4,6 +4,7 @@
 //! parameters, each once. Serves draft-cavage-http-signatures-12 §2.1 and §2.2: a doubled parameter makes the whole
 //! header unusable, an unknown one is ignored.
 
+use super::created::Times;
 use super::spec::CavageSpec;
 use crate::verify::VerifyError;
 
@@ -16,17 +17,21 @@ pub(super) fn write(
     key_id: &str,
     label: Option<&str>,
     names: &[String],
+    times: Option<Times>,
 ) -> String {
     let separator = spec.separator.text();
     let mut text = format!("{}=\"{key_id}\"{separator}", spec.key_id_parameter.name());
     if let Some(label) = label {
         text.push_str(&format!("algorithm=\"{label}\"{separator}"));
     }
-    text.push_str(&format!(
-        "headers=\"{}\"{separator}signature=\"",
-        names.join(" ")
-    ));
-    text
+    text.push_str(&format!("headers=\"{}\"{separator}", names.join(" ")));
+    if let (Some(created), Some(times)) = (&spec.created, times) {
+        for parameter in created.write(times) {
+            text.push_str(&parameter);
+            text.push_str(separator);
+        }
+    }
+    text + "signature=\""
 }
 
 /// Parameters as they were sent.

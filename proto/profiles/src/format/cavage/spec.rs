@@ -10,7 +10,11 @@ use crate::format::body_digest::OnEmpty;
 use crate::format::certificate_header::CertificateHeader;
 use crate::format::key_id::KeyId;
 use crate::refusal::Refusal;
-use crate::request::{Method, is_token};
+
+use super::carrier::Carrier;
+use super::created::CreatedSpec;
+use super::date::DateSpec;
+use super::field::{Names, Order, RequestTarget, SignedField};
 
 /// `[request.cavage]` or `[response.cavage]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +39,10 @@ pub(crate) struct CavageSpec {
     pub(crate) certificate: Option<CertificateHeader>,
     /// The header with the date, when the profile signs one.
     pub(crate) date: Option<DateSpec>,
+    /// When the signature was made, and how long it holds, as parameters of its own.
+    pub(crate) created: Option<CreatedSpec>,
+    /// A header that says the request's authority, for banks that do not read `Host`.
+    pub(crate) authority_header: Option<String>,
     /// What is signed.
     pub(crate) signed: Vec<SignedField>,
     /// Header names that a wildcard in `signed` leaves out.
@@ -52,34 +60,6 @@ pub(crate) struct CavageSpec {
     /// Whether the string to sign ends with a line feed.
     #[serde(default)]
     pub(crate) trailing_line_feed: bool,
-}
-
-/// Which header carries the signature (draft-cavage-12 §3.1, §4.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Carrier {
-    /// `Signature: keyId=..`
-    #[default]
-    Signature,
-    /// `Authorization: Signature keyId=..`
-    Authorization,
-}
-
-impl Carrier {
-    pub(crate) fn header(self) -> &'static str {
-        match self {
-            Self::Signature => "Signature",
-            Self::Authorization => "Authorization",
-        }
-    }
-
-    /// What stands before the parameters.
-    pub(crate) fn prefix(self) -> &'static str {
-        match self {
-            Self::Signature => "",
-            Self::Authorization => "Signature ",
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -160,139 +140,6 @@ impl DigestSpec {
     }
 }
 
-/// The date header.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DateSpec {
-    /// The header as it is spelled when set.
-    #[serde(default = "date_header")]
-    pub(crate) header: String,
-    #[serde(default)]
-    pub(crate) form: DateForm,
-    pub(crate) when_absent: WhenAbsent,
-}
-
-fn date_header() -> String {
-    "Date".into()
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum DateForm {
-    /// `Tue, 18 Sep 2018 09:51:01 GMT` (RFC 9110 §5.6.7).
-    #[default]
-    ImfFixdate,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum WhenAbsent {
-    /// Set it to the time of signing.
-    Set,
-    /// Leave it out; `signed` decides whether that is refused.
-    Leave,
-}
-
-/// An entry of `signed`: `digest`, `psu-id?` (if sent), `accept[]` (may occur more than once, joined by `, `), `psu-*`
-/// (every header sent with this prefix), `*` (every header sent), `(request-target)`, `request-target` (the same line under a literal name).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) enum SignedField {
-    RequestTarget,
-    BareRequestTarget,
-    Header {
-        name: String,
-        if_sent: bool,
-        repeats: bool,
-    },
-    Prefix(String),
-    AllSent,
-}
-
-impl TryFrom<String> for SignedField {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        match text.as_str() {
-            "(request-target)" => return Ok(Self::RequestTarget),
-            "request-target" => return Ok(Self::BareRequestTarget),
-            "*" => return Ok(Self::AllSent),
-            _ => {}
-        }
-        let usable = |name: &str| is_token(name) && name == name.to_ascii_lowercase();
-        if let Some(prefix) = text.strip_suffix('*').filter(|prefix| usable(prefix)) {
-            return Ok(Self::Prefix(prefix.to_owned()));
-        }
-        let (rest, if_sent) = match text.strip_suffix('?') {
-            Some(rest) => (rest, true),
-            None => (text.as_str(), false),
-        };
-        let (name, repeats) = match rest.strip_suffix("[]") {
-            Some(name) => (name, true),
-            None => (rest, false),
-        };
-        match usable(name) && !name.contains('*') {
-            true => Ok(Self::Header {
-                name: name.to_owned(),
-                if_sent,
-                repeats,
-            }),
-            false => Err(format!(
-                "`{text}` is no signed field: write a lower-case header name, with `?` after it when it is signed only \
-                 if sent and `[]` when it may repeat, or `prefix-*`, `*`, `(request-target)`, `request-target`"
-            )),
-        }
-    }
-}
-
-/// The order of the lines, and of the names in `headers`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Order {
-    /// As in `signed`; what a wildcard finds, in the order sent.
-    #[default]
-    Listed,
-    /// By code point of the name as it stands in `headers`.
-    Sorted,
-    /// As sent; the request target first, headers that the signature sets and the caller did not send last.
-    Sent,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Names {
-    /// Lower case in `headers` and in the lines, as the draft says.
-    #[default]
-    Lower,
-    /// As sent in `headers`, lower case in the lines.
-    ListAsSent,
-    /// As sent in both.
-    AsSent,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RequestTarget {
-    /// Whether the query is part of it.
-    #[serde(default = "yes")]
-    pub(crate) query: bool,
-    /// A method that stands there whatever the request's is.
-    pub(crate) method: Option<Method>,
-}
-
-impl Default for RequestTarget {
-    fn default() -> Self {
-        Self {
-            query: true,
-            method: None,
-        }
-    }
-}
-
-fn yes() -> bool {
-    true
-}
-
 impl CavageSpec {
     /// The row for keys of this type.
     pub(crate) fn row(&self, key: KeyType) -> Result<&SchemeRow, Refusal> {
@@ -300,15 +147,5 @@ impl CavageSpec {
             .iter()
             .find(|row| row.scheme.fits(&key))
             .ok_or(Refusal::AlgorithmNotAllowed { key })
-    }
-}
-
-impl SignedField {
-    /// The header it names, if it names one.
-    pub(super) fn name(&self) -> Option<&str> {
-        match self {
-            Self::Header { name, .. } => Some(name),
-            _ => None,
-        }
     }
 }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::lines::{Line, Set, lines, signing_string};
 use super::parameters::{Parameters, read};
-use super::spec::{Carrier, CavageSpec, EcdsaForm};
-use super::{date, digest_value};
+use super::spec::{CavageSpec, EcdsaForm};
+use super::{authority, date, digest_value};
 use crate::algorithm::{BadSignature, PublicKey, SignatureScheme, ecdsa_der_to_raw};
 use crate::certificate::Certificate;
 use crate::refusal::Refusal;
@@ -24,7 +24,7 @@ pub(crate) fn verify(
     message: Message<'_>,
     context: Context<'_>,
 ) -> Result<Verified, VerifyError> {
-    let parameters = read(carried(spec, message)?)?;
+    let parameters = read(spec.carrier.parameters(message)?)?;
     let row = spec.row(context.certificate.public_key().key_type())?;
     if parameters.get("algorithm") != row.label.as_deref() {
         let expected = row.label.clone().unwrap_or_else(|| "not labelled".into());
@@ -33,9 +33,15 @@ pub(crate) fn verify(
     check_key(spec, &parameters, context)?;
     check_certificate(spec, message, context.certificate)?;
     let set = digest(spec, message)?;
-    let lines = lines(spec, message, &set)?;
+    authority(spec, message)?;
+    let times = match &spec.created {
+        Some(created) => Some(created.read(&parameters, context)?),
+        None => None,
+    };
+    let lines = lines(spec, message, &set, times)?;
     check_list(spec, parameters.require("headers")?, &lines)?;
-    let issued_at = check_date(spec, message, &lines, context)?;
+    let created = times.and_then(|times| Timestamp::from_second(times.created).ok());
+    let issued_at = check_date(spec, message, &lines, context)?.or(created);
     let signature = signature(&parameters, row.ecdsa, row.scheme)?;
     let key: &PublicKey = context.certificate.public_key();
     key.verify(row.scheme, &signing_string(spec, &lines), &signature)?;
@@ -64,19 +70,6 @@ pub(crate) fn certificate_of(
         Some(certificate) => Ok(Some(certificate)),
         None => Err(VerifyError::CertificateMalformed),
     }
-}
-
-/// The parameters in the carrier. An `Authorization` of another scheme is no signature.
-fn carried<'a>(spec: &CavageSpec, message: Message<'a>) -> Result<&'a str, VerifyError> {
-    let header = spec.carrier.header();
-    let value = message.once(header)?;
-    let parameters = match spec.carrier {
-        Carrier::Signature => value,
-        Carrier::Authorization => value.and_then(|v| v.strip_prefix(spec.carrier.prefix())),
-    };
-    parameters.ok_or_else(|| VerifyError::SignatureMissing {
-        header: header.into(),
-    })
 }
 
 fn check_key(
