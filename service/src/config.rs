@@ -25,6 +25,9 @@ pub struct Config {
     /// Which CAs may have issued our certificates.
     #[serde(default)]
     pub trust: TrustConfig,
+    /// How banks want to be signed for, beside what is shipped.
+    #[serde(default)]
+    pub profiles: ProfilesConfig,
     /// What is logged about running.
     #[serde(default)]
     pub log: LogConfig,
@@ -95,6 +98,14 @@ pub struct TrustConfig {
     /// CAs whose certificates are for production, PEM files.
     #[serde(default)]
     pub production_anchor_files: Vec<PathBuf>,
+}
+
+/// `[profiles]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfilesConfig {
+    /// A directory of profiles, one TOML file each.
+    pub directory: Option<PathBuf>,
 }
 
 /// `[log]`
@@ -261,6 +272,7 @@ impl Config {
             .into_iter()
             .chain(anchors)
             .chain(&mut self.token.pin_file)
+            .chain(&mut self.profiles.directory)
         {
             *path = base.join(&*path);
         }

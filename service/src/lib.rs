@@ -74,6 +74,7 @@ pub mod grpc;
 pub mod pin;
 pub mod policy;
 pub mod process;
+pub mod profiles;
 pub mod registry;
 pub mod run;
 pub mod signing;

@@ -2,7 +2,7 @@
 //!
 //! In: a checked wish of an officer. Out: the change in the store, then a new snapshot. Every change is announced in
 //! the audit log before it is made, so that none can happen unseen; one that then fails gets a record too. The verbs
-//! live in [`crate::credential`], [`crate::bank`] and [`crate::access`].
+//! live in [`crate::credential`], [`crate::bank`] and [`crate::access`]; profiles come from [`crate::profiles`].
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use crate::backend::{BackendError, KeyBackend};
 use crate::clock::SharedClock;
 use crate::credential::TrustAnchors;
 use crate::domain::CallerName;
+use crate::profiles::Profiles;
 use crate::store::StoreError;
 use crate::world::{World, WorldError};
 
@@ -88,6 +89,16 @@ impl Registry {
                 Err(error.into())
             }
         }
+    }
+
+    /// Takes over the operator's profiles: recorded first, and only when every bank keeps one that fits.
+    pub(crate) async fn adopt_profiles(&self, profiles: &Profiles) -> Result<(), ChangeError> {
+        let _turn = self.turn().await;
+        let snapshot = self.world.with_catalog(profiles.catalog.clone()).await?;
+        let data = json!({ "profiles_sha256": hex::encode(profiles.fingerprint) });
+        self.audit.append(Event::ProfilesLoad, None, data).await?;
+        self.world.swap(snapshot);
+        Ok(())
     }
 
     /// Records that an announced change did not happen.

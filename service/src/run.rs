@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sealkeep_profiles::profile::Catalog;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,6 +16,7 @@ use crate::domain::{Caller, CallerName, Role, VersionState};
 use crate::grpc::listener::{Listener, TlsError, TlsFiles};
 use crate::grpc::{self, Rooms};
 use crate::pin::{self, PinError};
+use crate::profiles::{self, Profiles, ProfilesError};
 use crate::registry::Registry;
 use crate::signing::Signing;
 use crate::store::{OpenMode, Store, StoreError};
@@ -37,6 +37,8 @@ pub enum RunError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Pin(#[from] PinError),
+    #[error(transparent)]
+    Profiles(#[from] ProfilesError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -63,6 +65,9 @@ impl RunError {
         match self {
             Self::Config(_) => "CONFIG_INVALID",
             Self::Pin(_) => "PIN_UNAVAILABLE",
+            Self::Profiles(_) | Self::World(WorldError::ProfileUnknown { .. }) => {
+                "PROFILES_INVALID"
+            }
             Self::Store(StoreError::InUse(_)) => "STORE_IN_USE",
             Self::Store(StoreError::Absent(_)) => "STORE_ABSENT",
             Self::Store(StoreError::NotDurable { .. }) => "STORE_NOT_DURABLE",
@@ -91,6 +96,9 @@ impl RunError {
             Self::Backend(BackendError::ModuleSpies(_)) => {
                 Some("name the real module; `token.allow_spy` is for tests")
             }
+            Self::World(WorldError::ProfileUnknown { .. }) => {
+                Some("put the profile back into profiles.directory; then give the bank another one")
+            }
             _ => None,
         }
     }
@@ -102,6 +110,8 @@ impl RunError {
             Self::Config(_)
             | Self::Pin(_)
             | Self::Tls(_)
+            | Self::Profiles(_)
+            | Self::World(WorldError::ProfileUnknown { .. })
             | Self::Initialised
             | Self::Store(StoreError::Absent(_) | StoreError::NotDurable { .. }) => 78,
             Self::Backend(
@@ -158,8 +168,9 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         listen.caller_ca_file.clone(),
     )?;
     let trust = config.trust_anchors()?;
+    let profiles = Profiles::read(config.profiles.directory.as_deref())?;
     let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
-    let world = Arc::new(World::open(store.clone(), Catalog::embedded()).await?);
+    let world = Arc::new(World::open(store.clone(), profiles.catalog.clone()).await?);
     let (audit, audit_task) = AuditLog::open(store.clone(), clock.clone()).await?;
     let backend = open_token(&config, pin_env).await?;
     let unready = adopt(&*backend, &world.load()).await?;
@@ -168,20 +179,26 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         "software": env!("CARGO_PKG_VERSION"),
         "token": { "label": token.label, "serial": token.serial, "module": token.module },
         "unready_keys": unready,
+        "profiles_sha256": hex::encode(profiles.fingerprint),
     });
     audit.append(Event::Start, None, start).await?;
 
     let listener = Listener::bind(listen.address, tls_files.clone()).await?;
     let address = listener.address()?;
+    let registry = Registry::new(
+        clock.clone(),
+        world.clone(),
+        audit.clone(),
+        backend.clone(),
+        trust,
+    );
+    let watching = config
+        .profiles
+        .directory
+        .map(|directory| tokio::spawn(profiles::watch(directory, registry.clone(), profiles)));
     let rooms = Rooms {
         signing: Signing::new(clock.clone(), world.clone(), audit.clone(), backend.clone()),
-        registry: Registry::new(
-            clock.clone(),
-            world.clone(),
-            audit.clone(),
-            backend.clone(),
-            trust,
-        ),
+        registry,
         world,
         audit: audit.clone(),
         backend,
@@ -201,6 +218,9 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         let _ = stopping.send(());
     });
     drain(serving, stopped, config.runtime.drain_timeout_s).await?;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     audit.append(Event::Stop, None, json!({})).await?;
     drop(audit);
     let patience = Duration::from_secs(1);
@@ -286,6 +306,7 @@ async fn wait_for_signal() {
 pub fn check(path: &Path) -> Result<Config, RunError> {
     let config = Config::read(path)?;
     config.trust_anchors()?;
+    Profiles::read(config.profiles.directory.as_deref())?;
     let listen = &config.listen;
     TlsFiles::load(
         listen.certificate_file.clone(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use sealkeep_profiles::profile::{Catalog, Profile, Settings};
+use sealkeep_profiles::refusal::Refusal;
 use tokio::sync::watch;
 
 use crate::domain::{Bank, Caller, CallerName, Credential, Name, Purpose, Version};
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub banks: BTreeMap<Name, Arc<Destination>>,
     /// Credentials by name.
     pub credentials: BTreeMap<Name, Arc<Credential>>,
+    /// The profiles that banks may name.
+    pub catalog: Arc<Catalog>,
 }
 
 /// A bank with all that is needed to sign for it.
@@ -75,7 +78,6 @@ impl Destination {
 #[derive(Debug)]
 pub struct World {
     store: Store,
-    catalog: &'static Catalog,
     snapshot: ArcSwap<Snapshot>,
     changed: watch::Sender<u64>,
 }
@@ -86,38 +88,40 @@ pub enum WorldError {
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A stored bank names a profile that this software does not have.
-    #[error("bank {bank}: unknown profile {profile:?}")]
+    /// A stored bank names a profile that is neither shipped nor the operator's.
+    #[error("bank {bank}: there is no profile {profile:?}")]
     ProfileUnknown {
         /// The bank.
         bank: Name,
         /// The name that is not in the catalogue.
         profile: String,
     },
+    /// A bank's settings do not fit its profile any more.
+    #[error("bank {bank}: profile {profile:?}: {problem}")]
+    SettingsUnfit {
+        /// The bank.
+        bank: Name,
+        /// Its profile.
+        profile: String,
+        /// What is wrong.
+        problem: Refusal,
+    },
 }
 
 impl World {
     /// Reads the store.
-    pub async fn open(store: Store, catalog: &'static Catalog) -> Result<Self, WorldError> {
-        let snapshot = ArcSwap::from_pointee(Snapshot::default());
-        let world = Self {
+    pub async fn open(store: Store, catalog: Arc<Catalog>) -> Result<Self, WorldError> {
+        let snapshot = read(&store, catalog).await?;
+        Ok(Self {
             store,
-            catalog,
-            snapshot,
+            snapshot: ArcSwap::from_pointee(snapshot),
             changed: watch::Sender::new(0),
-        };
-        world.refresh().await?;
-        Ok(world)
+        })
     }
 
     /// The snapshot now.
     pub fn load(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
-    }
-
-    /// The profiles.
-    pub fn catalog(&self) -> &'static Catalog {
-        self.catalog
     }
 
     /// The store behind.
@@ -132,61 +136,80 @@ impl World {
 
     /// Reads the store again and swaps the snapshot whole.
     pub async fn refresh(&self) -> Result<(), WorldError> {
-        let snapshot = self.read().await?;
-        self.snapshot.store(Arc::new(snapshot));
-        self.changed.send_modify(|generation| *generation += 1);
+        let catalog = self.load().catalog.clone();
+        let snapshot = read(&self.store, catalog).await?;
+        self.swap(snapshot);
         Ok(())
     }
 
-    async fn read(&self) -> Result<Snapshot, WorldError> {
-        let credentials: BTreeMap<Name, Arc<Credential>> = self
-            .store
-            .credentials()
-            .await?
-            .into_iter()
-            .map(|credential| (credential.name.clone(), Arc::new(credential)))
-            .collect();
-        let mut banks = BTreeMap::new();
-        let bindings = self.store.bindings().await?;
-        for bank in self.store.banks().await? {
-            let bound = bindings
-                .iter()
-                .filter(|binding| binding.bank == bank.name)
-                .filter_map(|binding| {
-                    let version = credentials
-                        .get(&binding.credential)?
-                        .version(binding.version)?;
-                    Some((binding.credential.clone(), version.clone()))
-                })
-                .collect();
-            let destination = self.destination(bank, bound, &credentials)?;
-            banks.insert(destination.bank.name.clone(), Arc::new(destination));
+    /// The snapshot as it would be with these profiles. Every bank has one whose settings it has.
+    pub async fn with_catalog(&self, catalog: Arc<Catalog>) -> Result<Snapshot, WorldError> {
+        let snapshot = read(&self.store, catalog).await?;
+        for destination in snapshot.banks.values() {
+            let checked = destination.profile.check_settings(&destination.settings);
+            checked.map_err(|problem| WorldError::SettingsUnfit {
+                bank: destination.bank.name.clone(),
+                profile: destination.bank.profile.clone(),
+                problem,
+            })?;
         }
-        let callers = self.store.callers().await?;
-        let callers = callers
-            .into_iter()
-            .map(|caller| (caller.name.clone(), caller))
-            .collect();
-        Ok(Snapshot {
-            callers,
-            banks,
-            credentials,
-        })
+        Ok(snapshot)
     }
 
-    fn destination(
-        &self,
-        bank: Bank,
-        bound: BTreeMap<Name, Arc<Version>>,
-        credentials: &BTreeMap<Name, Arc<Credential>>,
-    ) -> Result<Destination, WorldError> {
-        let profile =
-            self.catalog
-                .get(&bank.profile)
-                .ok_or_else(|| WorldError::ProfileUnknown {
-                    bank: bank.name.clone(),
-                    profile: bank.profile.clone(),
-                })?;
-        Ok(Destination::new(bank, profile, bound, credentials))
+    /// Puts a snapshot in the place of the one in use. Whoever made it had the turn of the registry meanwhile.
+    pub fn swap(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.changed.send_modify(|generation| *generation += 1);
     }
+}
+
+async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldError> {
+    let credentials: BTreeMap<Name, Arc<Credential>> = store
+        .credentials()
+        .await?
+        .into_iter()
+        .map(|credential| (credential.name.clone(), Arc::new(credential)))
+        .collect();
+    let mut banks = BTreeMap::new();
+    let bindings = store.bindings().await?;
+    for bank in store.banks().await? {
+        let bound = bindings
+            .iter()
+            .filter(|binding| binding.bank == bank.name)
+            .filter_map(|binding| {
+                let version = credentials
+                    .get(&binding.credential)?
+                    .version(binding.version)?;
+                Some((binding.credential.clone(), version.clone()))
+            })
+            .collect();
+        let destination = destination(&catalog, bank, bound, &credentials)?;
+        banks.insert(destination.bank.name.clone(), Arc::new(destination));
+    }
+    let callers = store.callers().await?;
+    let callers = callers
+        .into_iter()
+        .map(|caller| (caller.name.clone(), caller))
+        .collect();
+    Ok(Snapshot {
+        callers,
+        banks,
+        credentials,
+        catalog,
+    })
+}
+
+fn destination(
+    catalog: &Catalog,
+    bank: Bank,
+    bound: BTreeMap<Name, Arc<Version>>,
+    credentials: &BTreeMap<Name, Arc<Credential>>,
+) -> Result<Destination, WorldError> {
+    let profile = catalog
+        .get(&bank.profile)
+        .ok_or_else(|| WorldError::ProfileUnknown {
+            bank: bank.name.clone(),
+            profile: bank.profile.clone(),
+        })?;
+    Ok(Destination::new(bank, profile, bound, credentials))
 }

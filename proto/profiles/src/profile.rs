@@ -15,7 +15,7 @@ mod vectors;
 use jiff::Timestamp;
 
 use crate::certificate::Certificate;
-use crate::format::cavage::{self, CavageSpec};
+use crate::format::cavage::{self, CavageSpec, DateForm};
 use crate::format::http_message::{self, HttpMessageSpec};
 use crate::format::jws::{self, JwsSpec};
 use crate::prepared::Prepared;
@@ -25,7 +25,7 @@ use crate::request::{BODY_BYTES_MAX, HttpRequest, HttpResponse, Message, Method}
 pub use catalog::{Catalog, Shipped};
 pub use error::ProfileError;
 pub use file::{Confidence, RequestIdForm};
-pub use layer::Source;
+pub use layer::{PROFILE_BYTES_MAX, Source};
 pub use operation::Operation;
 pub use settings::{SETTING_BYTES_MAX, Settings};
 pub use vectors::{Vector, VectorError, Vectors};
@@ -60,6 +60,15 @@ pub struct Freshness<'a> {
     pub header: &'a str,
     /// How far from now it may be, either way, in seconds.
     pub skew_seconds_max: u32,
+    form: DateForm,
+}
+
+impl Freshness<'_> {
+    /// The time that a value of the header says, in the profile's one spelling.
+    #[must_use]
+    pub fn date(&self, value: &str) -> Option<Timestamp> {
+        self.form.read(value)
+    }
 }
 
 /// The header that names a request, for banks that answer a repeated request once.
@@ -202,9 +211,14 @@ impl Profile {
     #[must_use]
     pub fn freshness(&self) -> Option<Freshness<'_>> {
         let freshness = self.file.freshness.as_ref()?;
+        let form = match &self.file.request {
+            Format::Cavage(spec) => spec.date_form(&freshness.header),
+            Format::Jws(_) | Format::HttpMessage(_) => DateForm::default(),
+        };
         Some(Freshness {
             header: &freshness.header,
             skew_seconds_max: freshness.skew_seconds_max,
+            form,
         })
     }
 

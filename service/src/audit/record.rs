@@ -24,6 +24,7 @@ pub enum Event {
     CredentialInstall,
     CredentialActivate,
     BankApply,
+    ProfilesLoad,
     AccessApply,
     /// An administrative change that was announced by an earlier record did not happen.
     ChangeFailed,
@@ -48,6 +49,7 @@ impl Event {
             Self::CredentialInstall => "credential.install",
             Self::CredentialActivate => "credential.activate",
             Self::BankApply => "bank.apply",
+            Self::ProfilesLoad => "profiles.load",
             Self::AccessApply => "access.apply",
             Self::ChangeFailed => "change.failed",
             Self::AccessRefused => "access.refused",

@@ -106,7 +106,7 @@ impl Registry {
             bank: name(),
             source,
         })?;
-        let catalog = self.world.catalog();
+        let catalog = &snapshot.catalog;
         let profile = catalog
             .get(&bank.profile)
             .ok_or_else(|| ApplyError::ProfileUnknown {

@@ -208,7 +208,9 @@ impl OnWire for WorldError {
     fn fault(&self) -> Fault {
         match self {
             Self::Store(error) => error.fault(),
-            Self::ProfileUnknown { .. } => Fault::new(Code::Internal, "PROFILE_UNKNOWN"),
+            Self::ProfileUnknown { .. } | Self::SettingsUnfit { .. } => {
+                Fault::new(Code::Internal, "PROFILE_UNKNOWN")
+            }
         }
     }
 }

@@ -142,6 +142,7 @@ impl Scene {
             callers: HashMap::from([(caller.clone(), known)]),
             banks: BTreeMap::from([(name("bank"), Arc::new(destination))]),
             credentials,
+            ..Snapshot::default()
         };
         let grant = authz::grant(&snapshot, &caller, operation, "cred", "bank").unwrap();
         super::decide(grant, &version, &issued, self.purpose, facts, at)

@@ -30,6 +30,7 @@ use crate::request::Message;
 use lines::{Set, lines, signing_string};
 use spec::{DigestSpec, EcdsaForm};
 
+pub(crate) use date::DateForm;
 pub(crate) use spec::CavageSpec;
 pub(crate) use verify::{certificate_of, verify};
 

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::ProfileError;
 
 /// The longest profile file read, in bytes.
-pub(super) const PROFILE_BYTES_MAX: usize = 64 * 1024;
+pub const PROFILE_BYTES_MAX: usize = 64 * 1024;
 /// The most profiles one may rest on, itself included.
 pub(super) const EXTENDS_DEPTH_MAX: usize = 4;
 

@@ -346,3 +346,13 @@ fn dates_are_spelled_as_the_profile_says() {
         pair("X-Date", "2018-09-18T09:51:01.0000000+00:00")
     );
 }
+
+#[test]
+fn a_fresh_date_is_read_in_the_spelling_of_the_profile() {
+    let read = |name: &str, value: &str| profile(name).freshness().unwrap().date(value);
+    let paris = "Tue, 18 Sep 2018 11:51:01 CEST";
+    assert_eq!(read("lcl-ais", paris), Some(vector_time()));
+    assert_eq!(read("lcl-ais", VECTOR_DATE), None);
+    assert_eq!(read("stet-1.4", VECTOR_DATE), Some(vector_time()));
+    assert_eq!(read("stet-1.4", paris), None);
+}

@@ -27,7 +27,7 @@ pub(crate) struct DateSpec {
     #[serde(default = "date_header")]
     pub(super) header: String,
     #[serde(default)]
-    form: DateForm,
+    pub(super) form: DateForm,
     when_absent: WhenAbsent,
 }
 
@@ -37,7 +37,7 @@ fn date_header() -> String {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum DateForm {
+pub(crate) enum DateForm {
     /// `Tue, 18 Sep 2018 09:51:01 GMT` (RFC 9110 §5.6.7).
     #[default]
     ImfFixdate,
@@ -100,7 +100,7 @@ fn malformed(date: &DateSpec) -> Refusal {
 
 impl DateForm {
     /// Reads that one spelling only: what is read prints the same again.
-    fn read(self, text: &str) -> Option<Timestamp> {
+    pub(crate) fn read(self, text: &str) -> Option<Timestamp> {
         let (timestamp, again) = match self {
             Self::ImfFixdate => {
                 let timestamp = DateTimeParser::new().parse_timestamp(text).ok()?;

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 
 use super::carrier::Carrier;
 use super::created::CreatedSpec;
-use super::date::DateSpec;
+use super::date::{DateForm, DateSpec};
 use super::field::{Names, Order, RequestTarget, SignedField};
 
 /// `[request.cavage]` or `[response.cavage]`.
@@ -147,5 +147,12 @@ impl CavageSpec {
             .iter()
             .find(|row| row.scheme.fits(&key))
             .ok_or(Refusal::AlgorithmNotAllowed { key })
+    }
+
+    /// How a header that is a date is spelled.
+    pub(crate) fn date_form(&self, header: &str) -> DateForm {
+        let date = self.date.as_ref();
+        date.filter(|date| date.header.eq_ignore_ascii_case(header))
+            .map_or(DateForm::default(), |date| date.form)
     }
 }
