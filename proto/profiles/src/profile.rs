@@ -10,6 +10,7 @@ mod file;
 mod layer;
 mod operation;
 mod settings;
+mod summary;
 mod vectors;
 
 use jiff::Timestamp;
@@ -28,6 +29,7 @@ pub use file::{Confidence, RequestIdForm};
 pub use layer::{PROFILE_BYTES_MAX, Source};
 pub use operation::Operation;
 pub use settings::{SETTING_BYTES_MAX, Settings};
+pub use summary::Summary;
 pub use vectors::{Vector, VectorError, Vectors};
 
 use file::{File, RequestIdFile};
@@ -373,6 +375,15 @@ impl Format {
                 });
                 named.collect()
             }
+        }
+    }
+
+    /// Where in its table settings are named.
+    fn settings_place(&self) -> &'static str {
+        match self {
+            Self::Cavage(_) => "cavage.key_id",
+            Self::HttpMessage(_) => "http_message",
+            Self::Jws(_) => "jws.member",
         }
     }
 

@@ -4,7 +4,7 @@
 //! bytes of the DER INTEGER: a sign byte in front of the serial number breaks every verifier. Serves ETSI TS 119 495
 //! certificates in draft-cavage `keyId`, in the spellings banks compare with; distinguished names per RFC 2253, RFC 1779.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::certificate::Certificate;
 use crate::profile::Settings;
@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 pub(crate) const CERTIFICATE_URL: &str = "certificate_url";
 
 /// A way to name the key.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum KeyId {
     /// `SN=<hex>,CA=<issuer, RFC 2253>`: the Berlin Group text, and Java's `X500Principal.getName()`.
@@ -55,6 +55,16 @@ impl KeyId {
             Self::CertUrl | Self::CertUrlSha256 => Some(CERTIFICATE_URL),
             _ => None,
         }
+    }
+
+    /// As profiles spell it: `serial-dec`, `setting client_id`.
+    pub(crate) fn spelled(&self) -> String {
+        if let Self::Setting(name) = self {
+            return format!("setting {name}");
+        }
+        // Cannot fail: what is no setting is a word.
+        let word = serde_json::to_value(self).unwrap_or_default();
+        word.as_str().unwrap_or_default().to_owned()
     }
 
     /// The key id.

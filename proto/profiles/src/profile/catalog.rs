@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 use super::layer::{Layers, Source};
 use super::{Profile, ProfileError};
 
-/// Profiles by name.
+/// Profiles by name. Shipped are:
+///
+#[doc = include_str!("../../CATALOG.md")]
 #[derive(Clone, Debug, Default)]
 pub struct Catalog(BTreeMap<String, Profile>);
 

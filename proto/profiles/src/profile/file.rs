@@ -173,16 +173,18 @@ impl File {
 
     /// Settings are described for people, and no description lies about a setting that nothing reads.
     fn settings_complaint(&self) -> Option<String> {
-        let response = self.response.iter().flat_map(Format::settings);
-        let read: Vec<&str> = self
-            .request
-            .settings()
-            .into_iter()
-            .chain(response)
-            .map(|(name, _)| name)
-            .collect();
-        if let Some(name) = read.iter().find(|name| !self.settings.contains_key(**name)) {
-            return Some(format!("settings: say what `{name}` is"));
+        let mut read = Vec::new();
+        let response = self.response.as_ref().map(|format| ("response", format));
+        for (direction, format) in [("request", &self.request)].into_iter().chain(response) {
+            for (name, _) in format.settings() {
+                if !self.settings.contains_key(name) {
+                    let place = format.settings_place();
+                    return Some(format!(
+                        "{direction}.{place}: say what `{name}` is: [settings] {name} = \"..\""
+                    ));
+                }
+                read.push(name);
+            }
         }
         let unread = |name: &&String| !read.contains(&name.as_str());
         let name = self.settings.keys().find(unread)?;

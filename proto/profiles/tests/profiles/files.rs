@@ -290,6 +290,12 @@ fn settings_are_described_and_used() {
     assert!(error.contains("say what `iat` is"), "{error}");
     let described = format!("[settings]\niat = \"when\"\n{setting}");
     assert_eq!(load(&described).unwrap().required_settings(), ["iat"]);
+    let error = load(&CAVAGE.replace("serial-hex", "cert-url")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "profile, line 6: profile `p`: request.cavage.key_id: say what `certificate_url` is: \
+         [settings] certificate_url = \"..\""
+    );
     let error = load(&format!("[settings]\nother = \"x\"\n{CAVAGE}"))
         .unwrap_err()
         .to_string();

@@ -1,5 +1,5 @@
 //! Each shipped profile against its vectors. A new vector is a `[[case]]` with a request in `vectors/<profile>.toml`; run
-//! with `SEALKEEP_VECTORS=write` and what the profile makes of it is written behind, to be read before it is committed.
+//! with `SEALKEEP_GOLDEN=write` and what the profile makes of it is written behind, to be read before it is committed.
 //! OpenSSL signs when vectors are written, so a second implementation stands behind each signature.
 
 use std::io::Write;
@@ -14,14 +14,11 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, Value};
 
 use crate::support::*;
 
-const WRITE: &str = "SEALKEEP_VECTORS";
-
 #[test]
 fn every_shipped_profile_makes_its_vectors() {
-    let write = std::env::var(WRITE).is_ok_and(|value| value == "write");
     for shipped in Catalog::shipped() {
         let profile = Profile::from_source(shipped.profile).unwrap();
-        if write {
+        if golden_is_rewritten() {
             write_vectors(&profile, shipped.vectors.file);
             continue;
         }
@@ -31,7 +28,7 @@ fn every_shipped_profile_makes_its_vectors() {
             if let Err(error) = case.check(&profile) {
                 let (profile, case) = (profile.name(), case.name());
                 panic!(
-                    "{profile}, {case}: {error}\nIf the profile is right, run with {WRITE}=write"
+                    "{profile}, {case}: {error}\nIf the profile is right, run with {GOLDEN}=write"
                 );
             }
         }

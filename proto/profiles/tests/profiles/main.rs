@@ -11,5 +11,6 @@ mod laws;
 mod operations;
 mod refusals;
 mod support;
+mod table;
 mod tampering;
 mod vectors;

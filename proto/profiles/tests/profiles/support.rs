@@ -260,6 +260,13 @@ fn with_headers(sent: &[sealkeep_profiles::request::Header], signed: &Signed) ->
     kept.chain(set).collect()
 }
 
+/// The environment variable that has tests write what they would otherwise compare with.
+pub(crate) const GOLDEN: &str = "SEALKEEP_GOLDEN";
+
+pub(crate) fn golden_is_rewritten() -> bool {
+    std::env::var(GOLDEN).is_ok_and(|value| value == "write")
+}
+
 /// Replaces the value of a header that is there.
 pub(crate) fn replace(headers: &mut Lines, name: &str, change: impl FnOnce(&str) -> String) {
     let (_, value) = headers

@@ -34,6 +34,15 @@ impl Carrier {
         }
     }
 
+    /// For people: the header, and what always stands in it.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Signature => "Signature",
+            Self::Authorization => "Authorization: Signature",
+            Self::AuthorizationAfterBearer => "Authorization: Bearer ..;Signature",
+        }
+    }
+
     /// What stands before the parameters.
     pub(super) fn prefix(self, message: Message<'_>) -> Result<String, Refusal> {
         let name = || self.header().to_ascii_lowercase();

@@ -3,6 +3,8 @@
 //! Comes in: entries of `signed`, `order`, `names`, `request_target` of a profile. Goes out: their meaning. Never a field that
 //! the draft has no line for. Serves draft-cavage-http-signatures-12 §2.3.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 use crate::request::{HttpRequest, Method, is_token};
@@ -153,6 +155,29 @@ impl RequestTarget {
 
 fn yes() -> bool {
     true
+}
+
+/// As it is written in `signed`.
+impl fmt::Display for SignedField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RequestTarget => f.write_str("(request-target)"),
+            Self::BareRequestTarget => f.write_str("request-target"),
+            Self::Created => f.write_str("(created)"),
+            Self::Expires => f.write_str("(expires)"),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+            Self::AllSent => f.write_str("*"),
+            Self::Header {
+                name,
+                if_sent,
+                repeats,
+            } => {
+                let repeats = if *repeats { "[]" } else { "" };
+                let if_sent = if *if_sent { "?" } else { "" };
+                write!(f, "{name}{repeats}{if_sent}")
+            }
+        }
+    }
 }
 
 impl SignedField {

@@ -9,6 +9,7 @@ use crate::algorithm::{HashAlgorithm, KeyType, SignatureScheme};
 use crate::format::body_digest::OnEmpty;
 use crate::format::certificate_header::CertificateHeader;
 use crate::format::key_id::KeyId;
+use crate::profile::Summary;
 use crate::refusal::Refusal;
 
 use super::carrier::Carrier;
@@ -147,6 +148,20 @@ impl CavageSpec {
             .iter()
             .find(|row| row.scheme.fits(&key))
             .ok_or(Refusal::AlgorithmNotAllowed { key })
+    }
+
+    /// What it wants, in short.
+    pub(crate) fn summary(&self) -> Summary {
+        let algorithms = self.scheme.iter().map(|row| match &row.label {
+            Some(label) => format!("{} as {label}", row.scheme),
+            None => row.scheme.to_string(),
+        });
+        Summary {
+            carrier: self.carrier.title().into(),
+            signed: self.signed.iter().map(SignedField::to_string).collect(),
+            key_id: self.key_id.spelled(),
+            algorithms: algorithms.collect(),
+        }
     }
 
     /// How a header that is a date is spelled.

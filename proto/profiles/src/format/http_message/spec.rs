@@ -11,6 +11,7 @@ use super::component::Component;
 use crate::algorithm::{HashAlgorithm, KeyType, SignatureScheme};
 use crate::format::body_digest::OnEmpty;
 use crate::format::key_id::KeyId;
+use crate::profile::Summary;
 use crate::refusal::Refusal;
 
 /// `[request.http_message]` or `[response.http_message]`.
@@ -156,6 +157,28 @@ impl HttpMessageSpec {
             .copied()
             .find(|scheme| scheme.fits(&key))
             .ok_or(Refusal::AlgorithmNotAllowed { key })
+    }
+
+    /// What it wants, in short.
+    pub(crate) fn summary(&self) -> Summary {
+        let covered = self.covered.iter().map(|covered| {
+            let if_sent = if covered.if_sent { "?" } else { "" };
+            format!(
+                "{}{if_sent}",
+                covered.component.written.replacen('"', "", 2)
+            )
+        });
+        let key_id = self.key_id.as_ref();
+        Summary {
+            carrier: format!("Signature-Input, Signature: {}", self.label),
+            signed: covered.collect(),
+            key_id: key_id.map_or_else(|| "none".into(), KeyId::spelled),
+            algorithms: self
+                .schemes
+                .iter()
+                .map(SignatureScheme::to_string)
+                .collect(),
+        }
     }
 
     /// The settings it reads.

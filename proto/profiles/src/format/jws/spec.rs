@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::algorithm::{KeyType, SignatureScheme};
 use crate::format::key_id::KeyId;
+use crate::profile::Summary;
 use crate::refusal::Refusal;
 use crate::request::is_token;
 
@@ -131,6 +132,32 @@ const REGISTERED: [&str; 11] = [
 const RESERVED: [&str; 8] = ["alg", "b64", "crit", "jku", "jwk", "x5c", "x5t", "x5t#S256"];
 
 impl JwsSpec {
+    /// What it wants, in short.
+    pub(crate) fn summary(&self) -> Summary {
+        let named = self
+            .member
+            .iter()
+            .find_map(|member| match member.name.as_str() {
+                "kid" => match (&member.key_id, &member.setting) {
+                    (Some(key_id), _) => Some(key_id.spelled()),
+                    (None, Some(setting)) => Some(format!("setting {setting}")),
+                    (None, None) => None,
+                },
+                "x5c" | "x5t#S256" => Some(member.name.clone()),
+                _ => None,
+            });
+        Summary {
+            carrier: self.carrier.clone().unwrap_or_else(|| "none".into()),
+            signed: vec!["protected header".into(), "body".into()],
+            key_id: named.unwrap_or_else(|| "none".into()),
+            algorithms: self
+                .schemes
+                .iter()
+                .map(SignatureScheme::to_string)
+                .collect(),
+        }
+    }
+
     /// The scheme for keys of this type.
     pub(crate) fn scheme(&self, key: KeyType) -> Result<SignatureScheme, Refusal> {
         self.schemes
