@@ -6,7 +6,8 @@
 //! ([`prepared::Signed`]). [`verify`] does what the other side does.
 //!
 //! Pure: no I/O, no clock, no async, no private key. What a bank wants signed is data (`catalog/*.toml`); how bytes
-//! are laid out is code ([`mod@format`]); a thing that is not fit to be signed is a [`refusal::Refusal`] by name.
+//! are laid out is code ([`mod@format`]); a thing that is not fit to be signed is a [`refusal::Refusal`] by name. Each
+//! shipped profile has vectors ([`profile::Vectors`]); [`profile::Catalog`] lists them all.
 //!
 //! ```
 //! use sealkeep_profiles::profile::Catalog;

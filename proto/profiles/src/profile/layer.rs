@@ -5,17 +5,22 @@
 //! out what the extended profile has there. Who a profile is (`name`, `title`, `source`, `confidence`) is never inherited.
 //! Never a cycle, never a parent that is not there.
 
+mod table;
+
 use std::collections::BTreeMap;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(super) use table::position_of;
+
 use super::error::ProfileError;
+use table::{leave_out, moved_table, overlay, second_format};
 
 /// The longest profile file read, in bytes.
 pub const PROFILE_BYTES_MAX: usize = 64 * 1024;
 /// The most profiles one may rest on, itself included.
-pub(super) const EXTENDS_DEPTH_MAX: usize = 4;
+const EXTENDS_DEPTH_MAX: usize = 4;
 
 /// Keys that every profile says for itself.
 const IDENTITY: [&str; 4] = ["name", "title", "source", "confidence"];
@@ -27,6 +32,19 @@ pub struct Source<'a> {
     pub file: &'a str,
     /// What it says.
     pub text: &'a str,
+}
+
+impl Source<'_> {
+    pub(super) fn check_length(&self) -> Result<(), ProfileError> {
+        match self.text.len() {
+            0..=PROFILE_BYTES_MAX => Ok(()),
+            len => Err(ProfileError::TooLong {
+                file: self.file.to_owned(),
+                len,
+                max: PROFILE_BYTES_MAX,
+            }),
+        }
+    }
 }
 
 /// Every file, parsed, by profile name. Spans count through all texts laid end to end, so that each tells its file.
@@ -61,13 +79,7 @@ impl<'a> Layers<'a> {
     /// Parses one file; answers with the name of its profile.
     pub(super) fn add(&mut self, source: Source<'a>) -> Result<String, ProfileError> {
         let Source { file, text } = source;
-        if text.len() > PROFILE_BYTES_MAX {
-            return Err(ProfileError::TooLong {
-                file: file.to_owned(),
-                len: text.len(),
-                max: PROFILE_BYTES_MAX,
-            });
-        }
+        source.check_length()?;
         let offset = self.sources.iter().map(room).sum();
         self.sources.push(source);
         let table = DeTable::parse(text).map_err(|error| {
@@ -232,107 +244,4 @@ fn room(source: &Source<'_>) -> usize {
 pub(super) fn line_of(text: &str, at: usize) -> usize {
     let before = text.bytes().take(at);
     1 + before.filter(|byte| *byte == b'\n').count()
-}
-
-/// Where the key is that a complaint begins with: `request.cavage.digest: ..`, as far as there is one.
-pub(super) fn position_of(table: &Spanned<DeTable<'_>>, complaint: &str) -> usize {
-    let mut at = table.span().start;
-    let mut inside = Some(table.get_ref());
-    let path = complaint.split(':').next().unwrap_or_default();
-    for segment in path.split('.') {
-        let key = segment.split(' ').next().unwrap_or_default();
-        let Some((key, value)) = inside.and_then(|table| table.get_key_value(key)) else {
-            break;
-        };
-        at = key.span().start;
-        inside = value.get_ref().as_table();
-    }
-    at
-}
-
-/// Tables key by key; anything else whole.
-fn overlay<'a>(under: &mut DeTable<'a>, over: &DeTable<'a>) {
-    for (key, value) in over {
-        let below = under.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut);
-        if let (Some(DeValue::Table(below)), DeValue::Table(above)) = (below, value.get_ref()) {
-            overlay(below, above);
-            continue;
-        }
-        // Removed first, so that the key's place is that of the file which said it last.
-        under.remove(key.get_ref().as_ref());
-        under.insert(key.clone(), value.clone());
-    }
-}
-
-/// A second format of one direction, in the same file or over that of the extended profile.
-fn second_format(under: &DeTable<'_>, over: &DeTable<'_>) -> Option<(usize, String)> {
-    for direction in ["request", "response"] {
-        let formats = |table| {
-            let formats = DeTable::get(table, direction)?.get_ref().as_table()?;
-            let keys = formats.keys();
-            Some(keys.map(|key| (key.span().start, key.get_ref().to_string())))
-        };
-        let above: Vec<_> = formats(over).into_iter().flatten().collect();
-        let below = formats(under).and_then(|mut formats| formats.next());
-        match (above.as_slice(), below) {
-            ([(_, one), (at, other), ..], _) => {
-                let what = format!("{direction}.{other}: there is `{direction}.{one}`, write one");
-                return Some((*at, what));
-            }
-            ([(at, above)], Some((_, below))) if *above != below => {
-                return Some((
-                    *at,
-                    format!(
-                        "{direction}.{above}: the extended profile has `{direction}.{below}`; leave it out: \
-                         without = [\"{direction}.{below}\"]"
-                    ),
-                ));
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// Takes `a.b.c` out; false when it is not there.
-fn leave_out(table: &mut DeTable<'_>, path: &str) -> bool {
-    match path.split_once('.') {
-        None => table.remove(path).is_some(),
-        Some((first, rest)) => match table.get_mut(first).map(Spanned::get_mut) {
-            Some(DeValue::Table(inner)) => leave_out(inner, rest),
-            _ => false,
-        },
-    }
-}
-
-/// The same table, its spans moved on by `offset`.
-fn moved_table(table: Spanned<DeTable<'_>>, offset: usize) -> Spanned<DeTable<'_>> {
-    moved(table, offset, |table| {
-        let pairs = table.into_iter();
-        pairs
-            .map(|(key, value)| (moved(key, offset, |key| key), moved_value(value, offset)))
-            .collect()
-    })
-}
-
-fn moved_value(value: Spanned<DeValue<'_>>, offset: usize) -> Spanned<DeValue<'_>> {
-    let span = value.span();
-    moved(value, offset, |value| match value {
-        DeValue::Table(table) => {
-            DeValue::Table(moved_table(Spanned::new(span, table), offset).into_inner())
-        }
-        DeValue::Array(array) => {
-            let items = array.into_iter();
-            DeValue::Array(items.map(|item| moved_value(item, offset)).collect())
-        }
-        scalar => scalar,
-    })
-}
-
-fn moved<T>(value: Spanned<T>, offset: usize, inside: impl FnOnce(T) -> T) -> Spanned<T> {
-    let span = value.span();
-    Spanned::new(
-        span.start + offset..span.end + offset,
-        inside(value.into_inner()),
-    )
 }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::layer::{PROFILE_BYTES_MAX, line_of};
+use super::layer::line_of;
 use super::{Catalog, Profile, ProfileError, Settings, Source};
 use crate::certificate::Certificate;
 use crate::prepared::{AssembleError, Prepared};
@@ -113,13 +113,7 @@ impl Vectors {
     /// [`ProfileError::Toml`] or [`ProfileError::TooLong`], with the line.
     pub fn from_source(source: Source<'_>) -> Result<Self, ProfileError> {
         let Source { file, text } = source;
-        if text.len() > PROFILE_BYTES_MAX {
-            return Err(ProfileError::TooLong {
-                file: file.to_owned(),
-                len: text.len(),
-                max: PROFILE_BYTES_MAX,
-            });
-        }
+        source.check_length()?;
         toml::from_str(text).map_err(|error: toml::de::Error| ProfileError::Toml {
             file: file.to_owned(),
             line: line_of(text, error.span().unwrap_or_default().start),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use sealkeep_profiles::format::certificate_verify::looks_like_certificate_verify;
-use sealkeep_profiles::profile::{Catalog, Profile, Settings};
+use sealkeep_profiles::profile::{Catalog, Profile, ProfileError, Settings, Source};
 use sealkeep_profiles::request::HttpRequest;
 use sealkeep_profiles::verify;
 
@@ -179,6 +179,30 @@ proptest! {
                 );
                 prop_assert!(verified.is_err());
             }
+        }
+    }
+
+    #[test]
+    fn a_damaged_profile_file_is_refused_with_its_line_or_still_a_profile(
+        which in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        len in 0_usize..40,
+        instead in "[ -~\\n]{0,12}",
+    ) {
+        let shipped: Vec<Source<'_>> = Catalog::shipped().map(|shipped| shipped.profile).collect();
+        let source = which.get(&shipped);
+        let start = at.index(source.text.len());
+        let end = (start + len).min(source.text.len());
+        let mut bytes = source.text.as_bytes().to_vec();
+        bytes.splice(start..end, instead.bytes());
+        let text = String::from_utf8_lossy(&bytes);
+        let damaged = Source { file: "damaged.toml", text: &text };
+        match Profile::from_source(damaged) {
+            Err(ProfileError::Toml { line, .. } | ProfileError::Senseless { line, .. }) => {
+                prop_assert!(line >= 1);
+            }
+            Err(other) => prop_assert!(false, "{other}"),
+            Ok(profile) => prop_assert!(!profile.name().is_empty()),
         }
     }
 
