@@ -198,8 +198,9 @@ proptest! {
         let text = String::from_utf8_lossy(&bytes);
         let damaged = Source { file: "damaged.toml", text: &text };
         match Profile::from_source(damaged) {
-            Err(ProfileError::Toml { line, .. } | ProfileError::Senseless { line, .. }) => {
-                prop_assert!(line >= 1);
+            Err(ProfileError::Toml { file, line, .. } | ProfileError::Senseless { file, line, .. }) => {
+                let said = shipped.iter().chain([&damaged]).find(|source| source.file == file).unwrap();
+                prop_assert!((1..=said.text.lines().count() + 1).contains(&line), "{file}, line {line}");
             }
             Err(other) => prop_assert!(false, "{other}"),
             Ok(profile) => prop_assert!(!profile.name().is_empty()),
