@@ -9,26 +9,23 @@ mod carrier;
 mod check;
 mod created;
 mod date;
-mod field;
-mod lines;
+pub(crate) mod digest;
+pub(crate) mod field;
+pub(crate) mod lines;
 mod parameters;
-mod spec;
+pub(crate) mod spec;
 mod verify;
 
 use jiff::Timestamp;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::certificate::Certificate;
-use crate::format::body_digest::body_digest;
 use crate::prepared::{Layout, Prepared};
 use crate::profile::Settings;
 use crate::refusal::Refusal;
 use crate::request::Message;
 
 use lines::{Set, lines, signing_string};
-use spec::{DigestSpec, EcdsaForm};
+use spec::EcdsaForm;
 
 pub(crate) use date::DateForm;
 pub(crate) use spec::CavageSpec;
@@ -49,11 +46,14 @@ pub(crate) fn prepare(
     }
     let carried_before = spec.carrier.prefix(message)?;
     let mut set: Vec<Set> = Vec::new();
-    set.extend(digest(spec, message)?);
+    if let Some(digest) = &spec.digest {
+        set.extend(digest::to_set(digest, message)?);
+    }
     set.extend(date::to_set(spec, message, now)?);
     set.extend(authority(spec, message)?);
     let times = spec.created.as_ref().map(|created| created.times(now));
-    let lines = lines(spec, message, &set, times)?;
+    let rules = spec.line_rules();
+    let lines = lines(&rules, message, &set, times)?;
     let names: Vec<String> = lines.iter().map(|line| line.listed.clone()).collect();
 
     let mut before: Vec<(String, String)> = set
@@ -71,32 +71,10 @@ pub(crate) fn prepare(
         suffix: "\"".into(),
         der: row.ecdsa == Some(EcdsaForm::Der),
     };
-    let string = signing_string(spec, &lines);
+    let string = signing_string(&rules, &lines);
     let key = certificate.public_key().clone();
     let prepared = Prepared::seal(row.scheme, string, names, key, layout)?;
     Ok(prepared.with_key_id(Some(key_id)))
-}
-
-/// The digest header over the body; a digest header that was sent has to be the same, byte for byte.
-fn digest(spec: &CavageSpec, message: Message<'_>) -> Result<Option<Set>, Refusal> {
-    let Some(digest) = &spec.digest else {
-        return Ok(None);
-    };
-    let sent = message.once(&digest.header)?;
-    let computed = digest_value(digest, message)?;
-    match (sent, computed) {
-        (Some(sent), Some(value)) if sent != value => Err(Refusal::DigestMismatch {
-            name: digest.lower(),
-        }),
-        (Some(_), None) => Err(Refusal::DigestMismatch {
-            name: digest.lower(),
-        }),
-        (_, Some(value)) => Ok(Some(Set {
-            name: digest.header.clone(),
-            value,
-        })),
-        (None, None) => Ok(None),
-    }
 }
 
 /// The header that says the authority, when it is to be set; one that was sent says the same.
@@ -115,16 +93,4 @@ fn authority(spec: &CavageSpec, message: Message<'_>) -> Result<Option<Set>, Ref
             value: request.authority().to_owned(),
         })),
     }
-}
-
-/// What the digest header has to say; `None` when the profile sends none for an empty body.
-fn digest_value(spec: &DigestSpec, message: Message<'_>) -> Result<Option<String>, Refusal> {
-    let Some(digest) = body_digest(message.body, spec.hash, spec.on_empty)? else {
-        return Ok(None);
-    };
-    let value = STANDARD.encode(digest);
-    Ok(Some(match &spec.label {
-        Some(label) => format!("{label}={value}"),
-        None => value,
-    }))
 }

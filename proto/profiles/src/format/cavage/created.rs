@@ -26,7 +26,7 @@ pub(crate) struct CreatedSpec {
 
 /// Seconds since 1970.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Times {
+pub(crate) struct Times {
     pub(super) created: i64,
     pub(super) expires: Option<i64>,
 }

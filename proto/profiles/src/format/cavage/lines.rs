@@ -2,19 +2,30 @@
 //!
 //! Comes in: a message, the parameters, the headers that the signature itself sets. Goes out: the lines in order, shared by
 //! signing and verifying so that the two cannot differ. Never a value that is not in the message or in those headers.
-//! Serves draft-cavage-http-signatures-10 §2.3.
+//! Serves draft-cavage-http-signatures-10 §2.3, and ETSI TS 119 182-1 §5.2.8.2, which signs the same lines.
 
 use super::created::Times;
-use super::field::{Names, Order, SignedField};
-use super::spec::CavageSpec;
+use super::field::{Names, Order, RequestTarget, SignedField};
 use crate::refusal::Refusal;
 use crate::request::{Header, Message};
+use crate::verify::VerifyError;
+
+/// What a profile says about the lines.
+pub(crate) struct LineRules<'a> {
+    pub(crate) signed: &'a [SignedField],
+    pub(crate) order: Order,
+    pub(crate) names: Names,
+    pub(crate) request_target: &'a RequestTarget,
+    pub(crate) trailing_line_feed: bool,
+    /// Header names, in any case, that a wildcard leaves out.
+    pub(crate) excluded: Vec<&'a str>,
+}
 
 /// A line of the string to sign.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
-    /// As it stands in the `headers` parameter.
-    pub(super) listed: String,
+pub(crate) struct Line {
+    /// As it stands in the list of what is signed: `headers`, or `sigD.pars`.
+    pub(crate) listed: String,
     /// As it stands at the start of the line.
     name: String,
     value: String,
@@ -23,31 +34,31 @@ pub(super) struct Line {
 }
 
 /// A header that the signature sets.
-pub(super) struct Set {
-    pub(super) name: String,
-    pub(super) value: String,
+pub(crate) struct Set {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
 /// The lines to sign, in order.
-pub(super) fn lines(
-    spec: &CavageSpec,
+pub(crate) fn lines(
+    rules: &LineRules<'_>,
     message: Message<'_>,
     set: &[Set],
     times: Option<Times>,
 ) -> Result<Vec<Line>, Refusal> {
     let mut picker = Picker {
-        spec,
+        rules,
         message,
         set,
         times,
         picked: Vec::new(),
         lines: Vec::new(),
     };
-    for field in &spec.signed {
+    for field in rules.signed {
         picker.pick(field)?;
     }
     let mut lines = picker.lines;
-    match spec.order {
+    match rules.order {
         Order::Listed => {}
         Order::Sorted => lines.sort_by(|a, b| a.listed.cmp(&b.listed)),
         Order::Sent => lines.sort_by_key(|line| line.sent_at),
@@ -59,7 +70,7 @@ pub(super) fn lines(
 }
 
 /// `name: value` joined by line feeds.
-pub(super) fn signing_string(spec: &CavageSpec, lines: &[Line]) -> Vec<u8> {
+pub(crate) fn signing_string(rules: &LineRules<'_>, lines: &[Line]) -> Vec<u8> {
     let mut text = String::new();
     for (index, line) in lines.iter().enumerate() {
         if index > 0 {
@@ -69,14 +80,59 @@ pub(super) fn signing_string(spec: &CavageSpec, lines: &[Line]) -> Vec<u8> {
         text.push_str(": ");
         text.push_str(&line.value);
     }
-    if spec.trailing_line_feed {
+    if rules.trailing_line_feed {
         text.push('\n');
     }
     text.into_bytes()
 }
 
+/// The list is the profile's: nothing missing, nothing more, in its order. `same` compares names.
+pub(crate) fn check_list(
+    rules: &LineRules<'_>,
+    listed: &[&str],
+    lines: &[Line],
+    same: impl Fn(&str, &str) -> bool,
+) -> Result<(), VerifyError> {
+    for line in lines {
+        if !listed.iter().any(|name| same(name, &line.listed)) {
+            return Err(VerifyError::FieldNotSigned {
+                name: line.listed.clone(),
+            });
+        }
+    }
+    for name in listed {
+        if !lines.iter().any(|line| same(name, &line.listed)) {
+            // The profile signs it when it is sent; it was signed and taken out on the way.
+            let lower = name.to_ascii_lowercase();
+            if rules.signed.iter().any(|field| field.name() == Some(&lower)) {
+                return Err(Refusal::HeaderMissing { name: lower }.into());
+            }
+            return Err(VerifyError::FieldUnexpected {
+                name: (*name).to_owned(),
+            });
+        }
+    }
+    for (position, line) in lines.iter().enumerate() {
+        if !listed
+            .get(position)
+            .is_some_and(|name| same(name, &line.listed))
+        {
+            return Err(VerifyError::FieldOrder {
+                position,
+                expected: line.listed.clone(),
+            });
+        }
+    }
+    match listed.get(lines.len()) {
+        Some(doubled) => Err(VerifyError::ParameterRepeated {
+            name: (*doubled).to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
 struct Picker<'a> {
-    spec: &'a CavageSpec,
+    rules: &'a LineRules<'a>,
     message: Message<'a>,
     set: &'a [Set],
     times: Option<Times>,
@@ -127,7 +183,7 @@ impl<'a> Picker<'a> {
                 what: "the target of a response",
             });
         };
-        let value = self.spec.request_target.value(request);
+        let value = self.rules.request_target.value(request);
         self.push_special(name, value);
         Ok(())
     }
@@ -184,7 +240,7 @@ impl<'a> Picker<'a> {
                 .collect::<Vec<_>>()
                 .join(", "),
         };
-        let (listed, name) = match self.spec.names {
+        let (listed, name) = match self.rules.names {
             Names::Lower => (lower, lower),
             Names::ListAsSent => (spelled, lower),
             Names::AsSent => (spelled, spelled),
@@ -220,15 +276,8 @@ impl<'a> Picker<'a> {
         Ok(())
     }
 
-    /// The carrier and the certificate are set after the lines are known.
     fn is_excluded(&self, lower: &str) -> bool {
-        let certificate = self
-            .spec
-            .certificate
-            .as_ref()
-            .map(|header| header.header.as_str());
-        lower.eq_ignore_ascii_case(self.spec.carrier.header())
-            || certificate.is_some_and(|header| header.eq_ignore_ascii_case(lower))
-            || self.spec.never_signed.iter().any(|never| never == lower)
+        let excluded = &self.rules.excluded;
+        excluded.iter().any(|name| name.eq_ignore_ascii_case(lower))
     }
 }

@@ -16,6 +16,7 @@ use super::carrier::Carrier;
 use super::created::CreatedSpec;
 use super::date::{DateForm, DateSpec};
 use super::field::{Names, Order, RequestTarget, SignedField};
+use super::lines::LineRules;
 
 /// `[request.cavage]` or `[response.cavage]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -142,6 +143,23 @@ impl DigestSpec {
 }
 
 impl CavageSpec {
+    /// What decides which lines there are. The carrier and the certificate are set after the lines are known.
+    pub(super) fn line_rules(&self) -> LineRules<'_> {
+        let certificate = self.certificate.iter().map(|c| c.header.as_str());
+        let never_signed = self.never_signed.iter().map(String::as_str);
+        LineRules {
+            signed: &self.signed,
+            order: self.order,
+            names: self.names,
+            request_target: &self.request_target,
+            trailing_line_feed: self.trailing_line_feed,
+            excluded: certificate
+                .chain(never_signed)
+                .chain([self.carrier.header()])
+                .collect(),
+        }
+    }
+
     /// The row for keys of this type.
     pub(crate) fn row(&self, key: KeyType) -> Result<&SchemeRow, Refusal> {
         self.scheme

@@ -8,10 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
-use super::lines::{Line, Set, lines, signing_string};
+use super::lines::{Line, check_list, lines, signing_string};
 use super::parameters::{Parameters, read};
 use super::spec::{CavageSpec, EcdsaForm};
-use super::{authority, date, digest_value};
+use super::{authority, date, digest};
 use crate::algorithm::{BadSignature, PublicKey, SignatureScheme, ecdsa_der_to_raw};
 use crate::certificate::Certificate;
 use crate::refusal::Refusal;
@@ -32,19 +32,24 @@ pub(crate) fn verify(
     }
     check_key(spec, &parameters, context)?;
     check_certificate(spec, message, context.certificate)?;
-    let set = digest(spec, message)?;
+    let set = match &spec.digest {
+        Some(digest) => digest::check(digest, message)?,
+        None => None,
+    };
     authority(spec, message)?;
     let times = match &spec.created {
         Some(created) => Some(created.read(&parameters, context)?),
         None => None,
     };
-    let lines = lines(spec, message, &set, times)?;
-    check_list(spec, parameters.require("headers")?, &lines)?;
+    let rules = spec.line_rules();
+    let lines = lines(&rules, message, set.as_slice(), times)?;
+    let listed: Vec<&str> = parameters.require("headers")?.split(' ').collect();
+    check_list(&rules, &listed, &lines, |a, b| a == b)?;
     let created = times.and_then(|times| Timestamp::from_second(times.created).ok());
     let issued_at = check_date(spec, message, &lines, context)?.or(created);
     let signature = signature(&parameters, row.ecdsa, row.scheme)?;
     let key: &PublicKey = context.certificate.public_key();
-    key.verify(row.scheme, &signing_string(spec, &lines), &signature)?;
+    key.verify(row.scheme, &signing_string(&rules, &lines), &signature)?;
     let signed_fields = lines.into_iter().map(|line| line.listed).collect();
     Ok(Verified {
         scheme: row.scheme,
@@ -95,75 +100,6 @@ fn check_certificate(
     match certificate_of(spec, message)? {
         Some(found) if found.der() != expected.der() => Err(VerifyError::CertificateMismatch),
         _ => Ok(()),
-    }
-}
-
-/// The digest header, as it has to be and as it came.
-fn digest(spec: &CavageSpec, message: Message<'_>) -> Result<Vec<Set>, VerifyError> {
-    let Some(digest) = &spec.digest else {
-        return Ok(Vec::new());
-    };
-    let found = message.once(&digest.header)?;
-    let Some(expected) = digest_value(digest, message)? else {
-        return match found {
-            Some(_) => Err(VerifyError::DigestMismatch),
-            None => Ok(Vec::new()),
-        };
-    };
-    let found = found.ok_or_else(|| Refusal::HeaderMissing {
-        name: digest.lower(),
-    })?;
-    if let Some(label) = &digest.label
-        && found.split_once('=').is_none_or(|(sent, _)| sent != label)
-    {
-        return Err(VerifyError::DigestLabel {
-            expected: label.clone(),
-        });
-    }
-    match found == expected {
-        true => Ok(vec![Set {
-            name: digest.header.clone(),
-            value: expected,
-        }]),
-        false => Err(VerifyError::DigestMismatch),
-    }
-}
-
-/// The list is the profile's: nothing missing, nothing more, in its order.
-fn check_list(spec: &CavageSpec, listed: &str, lines: &[Line]) -> Result<(), VerifyError> {
-    let listed: Vec<&str> = listed.split(' ').collect();
-    for line in lines {
-        if !listed.contains(&line.listed.as_str()) {
-            return Err(VerifyError::FieldNotSigned {
-                name: line.listed.clone(),
-            });
-        }
-    }
-    for name in &listed {
-        if !lines.iter().any(|line| line.listed == *name) {
-            // The profile signs it when it is sent; it was signed and taken out on the way.
-            if spec.signed.iter().any(|field| field.name() == Some(name)) {
-                let name = (*name).to_owned();
-                return Err(Refusal::HeaderMissing { name }.into());
-            }
-            return Err(VerifyError::FieldUnexpected {
-                name: (*name).to_owned(),
-            });
-        }
-    }
-    for (position, line) in lines.iter().enumerate() {
-        if listed.get(position) != Some(&line.listed.as_str()) {
-            return Err(VerifyError::FieldOrder {
-                position,
-                expected: line.listed.clone(),
-            });
-        }
-    }
-    match listed.get(lines.len()) {
-        Some(doubled) => Err(VerifyError::ParameterRepeated {
-            name: (*doubled).to_owned(),
-        }),
-        None => Ok(()),
     }
 }
 
