@@ -5,6 +5,7 @@
 //! loses the certificate over one malformed extension (each is read by itself, and the unreadable ones are named).
 //! Serves RFC 5280 and the profile matrix of ETSI EN 319 412-2/-3/-4 and TS 119 495.
 
+mod chain;
 mod extension;
 mod issued;
 mod kind;
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::certificate::{X509Certificate, X509CertificateParser};
 use x509_parser::nom::Parser;
 
+pub use self::chain::Chain;
 pub use self::extension::KeyUsage;
 pub use self::issued::IssuanceError;
 pub use self::kind::{CertificateKind, KindRemark};
@@ -269,6 +271,11 @@ impl Certificate {
     /// Why [`Self::kind`] is `Other`, or what it had to be inferred from.
     pub fn kind_remark(&self) -> Option<KindRemark> {
         kind::of(self).1
+    }
+
+    /// Whether it names itself as its issuer, as trust anchors do.
+    pub fn is_self_issued(&self) -> bool {
+        self.issuer.der() == self.subject.der()
     }
 
     /// Checks that `issuer` made this certificate: the names agree and its key verifies the signature. Says nothing

@@ -37,14 +37,38 @@ pub(crate) enum Layout {
         suffix: String,
         der: bool,
     },
-    /// `protected . payload . base64url(signature)`; in the header `carrier` when there is one.
+    /// Protected header, payload and base64url(signature); in the header `carrier` when there is one, after the headers in
+    /// `before`.
     Jws {
+        before: Vec<(String, String)>,
+        form: JwsForm,
         protected: String,
         payload: String,
         carrier: Option<String>,
     },
     /// The signature as TLS carries it: DER for ECDSA.
     TlsSignature,
+}
+
+/// How the three parts of a JWS are written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JwsForm {
+    /// With dots between them (RFC 7515 §7.1); detached when the payload is empty (Appendix F).
+    Compact,
+    /// As members of a JSON object (RFC 7515 §7.2.2).
+    FlattenedJson,
+}
+
+impl JwsForm {
+    /// The parts are base64url, so JSON needs no escapes.
+    fn write(self, protected: &str, payload: &str, signature: &str) -> String {
+        match self {
+            Self::Compact => format!("{protected}.{payload}.{signature}"),
+            Self::FlattenedJson => format!(
+                "{{\"payload\":\"{payload}\",\"protected\":\"{protected}\",\"signature\":\"{signature}\"}}"
+            ),
+        }
+    }
 }
 
 impl Prepared {
@@ -172,15 +196,15 @@ impl Prepared {
                 before.iter().cloned().chain(open).collect()
             }
             Layout::Jws {
+                before,
+                form,
                 protected,
                 payload,
                 carrier,
             } => {
-                let value = format!("{protected}.{payload}.{SIGNATURE_PLACE}");
-                carrier
-                    .iter()
-                    .map(|name| (name.clone(), value.clone()))
-                    .collect()
+                let value = form.write(protected, payload, SIGNATURE_PLACE);
+                let carried = carrier.iter().map(|name| (name.clone(), value.clone()));
+                before.iter().cloned().chain(carried).collect()
             }
             Layout::TlsSignature => Vec::new(),
         }
@@ -216,12 +240,15 @@ impl Prepared {
                 signed.headers.push((carrier, value));
             }
             Layout::Jws {
+                before,
+                form,
                 protected,
                 payload,
                 carrier,
             } => {
-                let jws = format!("{protected}.{payload}.{}", URL_SAFE_NO_PAD.encode(raw));
+                let jws = form.write(&protected, &payload, &URL_SAFE_NO_PAD.encode(raw));
                 signed.signature = raw.to_vec();
+                signed.headers = before;
                 signed
                     .headers
                     .extend(carrier.map(|name| (name, jws.clone())));
@@ -268,7 +295,7 @@ impl Signed {
         &self.headers
     }
 
-    /// The JWS, compact or detached, when the format is one.
+    /// The JWS, compact, detached or flattened JSON, when the format is one.
     #[must_use]
     pub fn jws(&self) -> Option<&str> {
         self.jws.as_deref()

@@ -15,9 +15,10 @@ mod vectors;
 
 use jiff::Timestamp;
 
-use crate::certificate::Certificate;
+use crate::certificate::Chain;
 use crate::format::cavage::{self, CavageSpec, DateForm};
 use crate::format::http_message::{self, HttpMessageSpec};
+use crate::format::jades::{self, JadesSpec};
 use crate::format::jws::{self, JwsSpec};
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
@@ -53,6 +54,8 @@ pub(crate) enum Format {
     HttpMessage(Box<HttpMessageSpec>),
     /// A JWS over the body.
     Jws(Box<JwsSpec>),
+    /// JAdES over HTTP headers.
+    Jades(Box<JadesSpec>),
 }
 
 /// A header whose date must be close to now when the request is signed.
@@ -215,7 +218,7 @@ impl Profile {
         let freshness = self.file.freshness.as_ref()?;
         let form = match &self.file.request {
             Format::Cavage(spec) => spec.date_form(&freshness.header),
-            Format::Jws(_) | Format::HttpMessage(_) => DateForm::default(),
+            Format::Jws(_) | Format::Jades(_) | Format::HttpMessage(_) => DateForm::default(),
         };
         Some(Freshness {
             header: &freshness.header,
@@ -247,14 +250,14 @@ impl Profile {
         self.file.response.is_some()
     }
 
-    /// Prepares the signature over a request.
+    /// Prepares the signature over a request. `certificate` is the leaf, or a [`Chain`] for banks that want its issuers too.
     ///
     /// # Errors
     /// [`Refusal`]: the request, the settings or the certificate are not fit.
-    pub fn prepare(
+    pub fn prepare<'a>(
         &self,
         request: &HttpRequest,
-        certificate: &Certificate,
+        certificate: impl Into<Chain<'a>>,
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Prepared, Refusal> {
@@ -264,7 +267,7 @@ impl Profile {
         prepare(
             &self.file.request,
             request.message(),
-            certificate,
+            certificate.into(),
             settings,
             now,
         )
@@ -276,17 +279,17 @@ impl Profile {
     /// # Errors
     /// [`Refusal::FormatNotAllowed`] when the profile signs no responses, [`Refusal::RequestRequired`]; others as
     /// [`Self::prepare`].
-    pub fn prepare_response(
+    pub fn prepare_response<'a>(
         &self,
         response: &HttpResponse,
-        certificate: &Certificate,
+        certificate: impl Into<Chain<'a>>,
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Prepared, Refusal> {
         prepare(
             self.response_format()?,
             response.message(),
-            certificate,
+            certificate.into(),
             settings,
             now,
         )
@@ -297,10 +300,10 @@ impl Profile {
     /// # Errors
     /// [`Refusal::FormatNotAllowed`] when the profile's format is not JWS, [`Refusal::BodyTooLong`]; others as
     /// [`Self::prepare`].
-    pub fn prepare_jws(
+    pub fn prepare_jws<'a>(
         &self,
         payload: &[u8],
-        certificate: &Certificate,
+        certificate: impl Into<Chain<'a>>,
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Prepared, Refusal> {
@@ -313,7 +316,7 @@ impl Profile {
                 max: BODY_BYTES_MAX,
             });
         }
-        jws::prepare(spec, payload, None, certificate, settings, now)
+        jws::prepare(spec, payload, None, certificate.into(), settings, now)
     }
 
     pub(crate) fn request_format(&self) -> &Format {
@@ -331,16 +334,17 @@ impl Profile {
 fn prepare(
     format: &Format,
     message: Message<'_>,
-    certificate: &Certificate,
+    chain: Chain<'_>,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Prepared, Refusal> {
     match format {
-        Format::Cavage(spec) => cavage::prepare(spec, message, certificate, settings, now),
+        Format::Cavage(spec) => cavage::prepare(spec, message, chain.leaf(), settings, now),
         Format::HttpMessage(spec) => {
-            http_message::prepare(spec, message, certificate, settings, now)
+            http_message::prepare(spec, message, chain.leaf(), settings, now)
         }
-        Format::Jws(spec) => jws::prepare_message(spec, message, certificate, settings, now),
+        Format::Jws(spec) => jws::prepare_message(spec, message, chain, settings, now),
+        Format::Jades(spec) => jades::prepare(spec, message, chain, settings, now),
     }
 }
 
@@ -368,13 +372,8 @@ impl Format {
                 .into_iter()
                 .collect(),
             Self::HttpMessage(spec) => spec.settings().map(|name| (name, false)).collect(),
-            Self::Jws(spec) => {
-                let named = spec.member.iter().filter_map(|member| {
-                    let key_id = member.key_id.as_ref().and_then(|key_id| key_id.setting());
-                    Some((member.setting.as_deref().or(key_id)?, member.optional))
-                });
-                named.collect()
-            }
+            Self::Jws(spec) => spec.header().settings(),
+            Self::Jades(spec) => spec.header().settings(),
         }
     }
 
@@ -384,6 +383,7 @@ impl Format {
             Self::Cavage(_) => "cavage.key_id",
             Self::HttpMessage(_) => "http_message",
             Self::Jws(_) => "jws.member",
+            Self::Jades(_) => "jades.member",
         }
     }
 
@@ -396,6 +396,7 @@ impl Format {
                 .complaint(response)
                 .map(|what| format!("http_message.{what}")),
             Self::Jws(spec) => spec.complaint().map(|what| format!("jws.{what}")),
+            Self::Jades(spec) => spec.complaint(response).map(|what| format!("jades.{what}")),
         }
     }
 }

@@ -268,6 +268,23 @@ pub enum Refusal {
     /// The key id made from the certificate cannot stand in a quoted parameter.
     #[error("the key id made from the certificate contains a quotation mark")]
     KeyIdUnquotable,
+    /// The bank wants the issuers of the certificate too, and none is known.
+    #[error("the profile sends the certificate's issuers, and none is known")]
+    CertificateChainMissing,
+    /// The protected header would be longer than banks take in a header line: usually the certificates in `x5c`.
+    #[error("the protected header has {len} characters, at most {max} are sent")]
+    ProtectedHeaderTooLong {
+        /// Characters of base64url.
+        len: usize,
+        /// Characters allowed.
+        max: usize,
+    },
+    /// The body could be read as the claims of a JWT: signed, it would be a client assertion, a request object, a DPoP proof
+    /// or a registration somewhere else.
+    #[error(
+        "the body could be taken for the claims of a JWT, which is signed as such or not at all"
+    )]
+    ClaimsInBody,
     /// The bytes would begin like those of another format; signing them could be abused.
     #[error("the bytes to sign could be taken for {what}")]
     FormatConfusion {
@@ -344,6 +361,9 @@ impl Refusal {
                 "ALGORITHM_NOT_ALLOWED"
             }
             Self::KeyIdUnquotable => "KEY_ID_INVALID",
+            Self::CertificateChainMissing => "CERTIFICATE_CHAIN_MISSING",
+            Self::ProtectedHeaderTooLong { .. } => "PROTECTED_HEADER_TOO_LONG",
+            Self::ClaimsInBody => "CLAIMS_IN_BODY",
             Self::FormatConfusion { .. } => "FORMAT_CONFUSION",
             Self::TlsTranscript { .. } => "TLS_TRANSCRIPT_INVALID",
             Self::TlsWrongLeaf => "TLS_WRONG_LEAF",
@@ -384,7 +404,7 @@ impl Refusal {
             | Self::DigestMismatch { name } => header_field(name),
             Self::ContentLengthMismatch => header_field("content-length"),
             Self::StatusInvalid => "status".into(),
-            Self::BodyTooLong { .. } | Self::BodyRequired => "body".into(),
+            Self::BodyTooLong { .. } | Self::BodyRequired | Self::ClaimsInBody => "body".into(),
             Self::DigestRequired { .. }
             | Self::DigestLength { .. }
             | Self::DigestRepeated { .. }
@@ -393,7 +413,10 @@ impl Refusal {
             Self::SettingMissing { name }
             | Self::SettingUnknown { name }
             | Self::SettingInvalid { name, .. } => format!("settings[\"{name}\"]"),
-            Self::AlgorithmNotAllowed { .. } | Self::KeyIdUnquotable => "credential".into(),
+            Self::AlgorithmNotAllowed { .. }
+            | Self::KeyIdUnquotable
+            | Self::CertificateChainMissing
+            | Self::ProtectedHeaderTooLong { .. } => "credential".into(),
             Self::FormatConfusion { .. } => "headers".into(),
             Self::TlsSchemeUnknown { .. } => "scheme".into(),
             Self::TlsTranscript { .. }
@@ -410,7 +433,10 @@ impl Refusal {
             Self::SettingMissing { .. }
             | Self::SettingUnknown { .. }
             | Self::SettingInvalid { .. } => Guilty::Bank,
-            Self::AlgorithmNotAllowed { .. } | Self::KeyIdUnquotable => Guilty::Credential,
+            Self::AlgorithmNotAllowed { .. }
+            | Self::KeyIdUnquotable
+            | Self::CertificateChainMissing
+            | Self::ProtectedHeaderTooLong { .. } => Guilty::Credential,
             _ => Guilty::Request,
         }
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::algorithm::{BadSignature, SignatureScheme};
 use crate::certificate::Certificate;
-use crate::format::{cavage, http_message, jws};
+use crate::format::{cavage, http_message, jades, jws};
 use crate::profile::{Format, Profile, Settings};
 use crate::refusal::Refusal;
 use crate::request::{HttpRequest, HttpResponse, Message};
@@ -224,7 +224,7 @@ pub fn http_response(
     message(profile.response_format()?, response.message(), context)
 }
 
-/// Verifies a JWS, compact or detached as the profile's requests are. A detached one needs its payload.
+/// Verifies a JWS, compact, detached or flattened JSON as the profile's requests are. A detached one needs its payload.
 ///
 /// # Errors
 /// [`VerifyError`]: the first difference found.
@@ -289,6 +289,7 @@ fn message(
         Format::Cavage(spec) => cavage::verify(spec, message, context),
         Format::HttpMessage(spec) => http_message::verify(spec, message, context),
         Format::Jws(spec) => jws::verify_message(spec, message, context),
+        Format::Jades(spec) => jades::verify(spec, message, context),
     }
 }
 
@@ -301,5 +302,6 @@ fn certificate_of(
         // RFC 9421 names a key; no profile carries a certificate beside it.
         Format::HttpMessage(_) => Ok(None),
         Format::Jws(spec) => jws::certificate_of(spec, message),
+        Format::Jades(spec) => jades::certificate_of(spec, message),
     }
 }

@@ -6,7 +6,7 @@
 //! banks use it.
 
 mod carrier;
-mod check;
+pub(crate) mod check;
 mod created;
 mod date;
 pub(crate) mod digest;
@@ -61,7 +61,7 @@ pub(crate) fn prepare(
         .map(|header| (header.name, header.value))
         .collect();
     if let Some(header) = &spec.certificate {
-        before.push((header.header.clone(), header.encoding.encode(certificate)));
+        before.push(header.to_set(certificate));
     }
     let parameters = parameters::write(spec, &key_id, row.label.as_deref(), &names, times);
     let layout = Layout::Headers {

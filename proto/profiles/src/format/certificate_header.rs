@@ -8,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use crate::certificate::Certificate;
+use crate::request::Message;
+use crate::verify::VerifyError;
 
 /// Which header carries the certificate, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -17,6 +19,24 @@ pub(crate) struct CertificateHeader {
     pub(crate) header: String,
     /// The encoding of its value.
     pub(crate) encoding: CertificateEncoding,
+}
+
+impl CertificateHeader {
+    /// The header to set.
+    pub(crate) fn to_set(&self, certificate: &Certificate) -> (String, String) {
+        (self.header.clone(), self.encoding.encode(certificate))
+    }
+
+    /// The certificate a message carries.
+    pub(crate) fn carried(&self, message: Message<'_>) -> Result<Certificate, VerifyError> {
+        let value = message.once(&self.header)?;
+        let value = value.ok_or_else(|| VerifyError::CertificateMissing {
+            header: self.header.clone(),
+        })?;
+        self.encoding
+            .decode(value)
+            .ok_or(VerifyError::CertificateMalformed)
+    }
 }
 
 /// How a certificate becomes one line.

@@ -1,10 +1,15 @@
-//! JSON Web Signatures over bodies: compact or detached, `b64` true or false.
+//! JSON Web Signatures over bodies: compact, detached or flattened JSON, `b64` true or false.
 //!
-//! Comes in: payload bytes, `[..jws]` parameters, certificate, settings, time. Goes out: the signing input, and on the other
-//! side a verdict. The protected header is serialised once and signed as serialised; payloads are never re-serialised.
-//! Serves RFC 7515, RFC 7797, RFC 7518 §3, and the OBIE read-write profile 3.1.x.
+//! Comes in: payload bytes, `[..jws]` parameters, certificates, settings, time. Goes out: the signing input, and on the other
+//! side a verdict. The protected header is serialised once and signed as serialised; payloads are never re-serialised, and
+//! none is signed that another could take for the claims of a JWT. Serves RFC 7515, RFC 7797, RFC 7518 §3, and the OBIE
+//! read-write profile 3.1.x.
 
-mod header;
+pub(crate) mod check;
+mod claims;
+pub(crate) mod header;
+pub(crate) mod member;
+pub(crate) mod received;
 mod spec;
 mod verify;
 
@@ -12,8 +17,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
-use crate::certificate::Certificate;
-use crate::prepared::{Layout, Prepared};
+use crate::certificate::Chain;
+use crate::prepared::{JwsForm, Layout, Prepared};
 use crate::profile::Settings;
 use crate::refusal::Refusal;
 use crate::request::Message;
@@ -23,6 +28,9 @@ use spec::{EmptyBody, Payload, Serialization};
 pub(crate) use spec::JwsSpec;
 pub(crate) use verify::{certificate_of, verify, verify_message};
 
+/// The longest protected header made or read, in characters of base64url: header lines of this length reach every bank.
+pub(crate) const PROTECTED_CHARS_MAX: usize = 8 * 1024;
+
 /// What is covered, by name: the protected header, then the payload.
 const SIGNED_FIELDS: [&str; 2] = ["jws.protected", "body"];
 
@@ -30,7 +38,7 @@ const SIGNED_FIELDS: [&str; 2] = ["jws.protected", "body"];
 pub(crate) fn prepare_message(
     spec: &JwsSpec,
     message: Message<'_>,
-    certificate: &Certificate,
+    chain: Chain<'_>,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Prepared, Refusal> {
@@ -39,7 +47,7 @@ pub(crate) fn prepare_message(
         return Err(Refusal::NothingToSign);
     }
     let payload = message.body.bytes().ok_or(Refusal::BodyRequired)?;
-    prepare(spec, payload, content_type, certificate, settings, now)
+    prepare(spec, payload, content_type, chain, settings, now)
 }
 
 /// Builds the signing input over a payload.
@@ -47,33 +55,39 @@ pub(crate) fn prepare(
     spec: &JwsSpec,
     payload: &[u8],
     content_type: Option<&str>,
-    certificate: &Certificate,
+    chain: Chain<'_>,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Prepared, Refusal> {
-    let scheme = spec.scheme(certificate.public_key().key_type())?;
+    claims::refuse(spec.payload, payload)?;
+    let key = chain.leaf().public_key();
+    let scheme = spec.header().scheme(key.key_type())?;
     let facts = header::Facts {
         scheme,
         content_type,
-        certificate,
+        pars: &[],
+        chain,
         settings,
         now,
     };
-    let protected = URL_SAFE_NO_PAD.encode(header::protected(spec, &facts)?);
-    let attached = match spec.serialization {
-        Serialization::Compact => URL_SAFE_NO_PAD.encode(payload),
-        Serialization::Detached => String::new(),
-    };
+    let protected = header::protected(spec.header(), &facts)?;
     let input = signing_input(spec, &protected, payload);
+    let (form, payload) = match spec.serialization {
+        Serialization::Compact => (JwsForm::Compact, URL_SAFE_NO_PAD.encode(payload)),
+        Serialization::Detached => (JwsForm::Compact, String::new()),
+        Serialization::FlattenedJson => (JwsForm::FlattenedJson, URL_SAFE_NO_PAD.encode(payload)),
+    };
+    let certificate = spec.certificate.iter();
     let layout = Layout::Jws {
+        before: certificate.map(|h| h.to_set(chain.leaf())).collect(),
+        form,
         protected,
-        payload: attached,
+        payload,
         carrier: spec.carrier.clone(),
     };
     let fields = SIGNED_FIELDS.map(str::to_owned).to_vec();
-    let key = certificate.public_key().clone();
-    let prepared = Prepared::seal(scheme, input, fields, key, layout)?;
-    Ok(prepared.with_key_id(header::key_id(spec, &facts)?))
+    let prepared = Prepared::seal(scheme, input, fields, key.clone(), layout)?;
+    Ok(prepared.with_key_id(header::key_id(spec.header(), &facts)?))
 }
 
 /// `protected . payload`, the payload as `b64` says (RFC 7797 §3).

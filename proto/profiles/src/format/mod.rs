@@ -2,13 +2,14 @@
 //!
 //! Comes in: a parsed message, a profile's parameters, the certificate, the time. Goes out: a
 //! [`Prepared`](crate::prepared::Prepared). Never reads data from anywhere, never signs. The first bytes tell the formats
-//! apart: a header name for `cavage`, `"` for `http_message`, `eyJ` for `jws`, 64 spaces or a ClientHello for
-//! `certificate_verify`.
+//! apart: a header name for `cavage`, `"` for `http_message`, `eyJ` for `jws` and `jades`, 64 spaces or a
+//! ClientHello for `certificate_verify`.
 
 mod body_digest;
 pub mod cavage;
 mod certificate_header;
 pub mod certificate_verify;
 pub mod http_message;
+pub mod jades;
 pub mod jws;
 mod key_id;

@@ -26,6 +26,7 @@ impl Profile {
             Format::Cavage(spec) => spec.summary(),
             Format::HttpMessage(spec) => spec.summary(),
             Format::Jws(spec) => spec.summary(),
+            Format::Jades(spec) => spec.summary(),
         }
     }
 }

@@ -91,7 +91,10 @@ proptest! {
                 let prepared = match profile.prepare(&request, &seal.certificate, &settings, vector_time()) {
                     Ok(prepared) => prepared,
                     Err(refusal) => {
-                        prop_assert!(REFUSALS.contains(&refusal.reason()), "{}: {refusal}", profile.name());
+                        // Half an object could be read as claims by a tolerant parser.
+                        let object = request.body().bytes().unwrap().contains(&b'{');
+                        let claims = object && refusal.reason() == "CLAIMS_IN_BODY";
+                        prop_assert!(claims || REFUSALS.contains(&refusal.reason()), "{}: {refusal}", profile.name());
                         continue;
                     }
                 };
@@ -139,7 +142,8 @@ proptest! {
     }
 
     #[test]
-    fn a_jws_input_begins_with_its_header_and_is_nothing_else(body in proptest::collection::vec(any::<u8>(), 1..200)) {
+    fn a_jws_input_begins_with_its_header_and_is_nothing_else(rest in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let body = [b"no object: ", &rest[..]].concat();
         for name in ["obuk-3.1.3", "obuk-3.1.4"] {
             let prepared =
                 profile(name).prepare_jws(&body, &RSA.certificate, &obuk_settings(), vector_time()).unwrap();

@@ -49,34 +49,12 @@ impl CavageSpec {
     }
 
     fn field_complaint(&self, response: bool) -> Option<String> {
-        if self.signed.is_empty() {
-            return Some("signed: list what is signed".into());
+        if let Some(what) = signed_complaint(&self.signed, self.carrier.header(), response) {
+            return Some(what);
         }
-        for (index, field) in self.signed.iter().enumerate() {
-            let target = matches!(
-                field,
-                SignedField::RequestTarget | SignedField::BareRequestTarget
-            );
-            if target && response {
-                return Some("signed: a response has no request target".into());
-            }
-            let Some(name) = field.name() else { continue };
-            if self
-                .signed
-                .iter()
-                .take(index)
-                .any(|earlier| earlier.name() == Some(name))
-            {
-                return Some(format!("signed: `{name}` is listed twice"));
-            }
-            if self.never_signed.iter().any(|never| never == name) {
-                return Some(format!("never_signed: `{name}` is in `signed` too"));
-            }
-            if name.eq_ignore_ascii_case(self.carrier.header()) {
-                return Some(format!(
-                    "signed: `{name}` carries the signature, it cannot be signed"
-                ));
-            }
+        let signed = |name: &str| self.signed.iter().any(|field| field.name() == Some(name));
+        if let Some(name) = self.never_signed.iter().find(|name| signed(name)) {
+            return Some(format!("never_signed: `{name}` is in `signed` too"));
         }
         let wrong = |name: &&String| !is_token(name) || **name != name.to_ascii_lowercase();
         let name = self.never_signed.iter().find(wrong)?;
@@ -153,4 +131,35 @@ impl CavageSpec {
         let complaint = "authority_header: a response has no authority, take it out";
         self.authority_header.as_ref().map(|_| complaint.into())
     }
+}
+
+/// What makes no sense in a list of signed fields.
+pub(crate) fn signed_complaint(
+    signed: &[SignedField],
+    carrier: &str,
+    response: bool,
+) -> Option<String> {
+    if signed.is_empty() {
+        return Some("signed: list what is signed".into());
+    }
+    for (index, field) in signed.iter().enumerate() {
+        let target = matches!(
+            field,
+            SignedField::RequestTarget | SignedField::BareRequestTarget
+        );
+        if target && response {
+            return Some("signed: a response has no request target".into());
+        }
+        let Some(name) = field.name() else { continue };
+        let mut earlier = signed.iter().take(index);
+        if earlier.any(|earlier| earlier.name() == Some(name)) {
+            return Some(format!("signed: `{name}` is listed twice"));
+        }
+        if name.eq_ignore_ascii_case(carrier) {
+            return Some(format!(
+                "signed: `{name}` carries the signature, it cannot be signed"
+            ));
+        }
+    }
+    None
 }

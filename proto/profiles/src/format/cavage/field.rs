@@ -182,7 +182,7 @@ impl fmt::Display for SignedField {
 
 impl SignedField {
     /// The header it names, if it names one.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Self::Header { name, .. } => Some(name),
             _ => None,

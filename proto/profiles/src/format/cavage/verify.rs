@@ -63,18 +63,10 @@ pub(crate) fn certificate_of(
     spec: &CavageSpec,
     message: Message<'_>,
 ) -> Result<Option<Certificate>, VerifyError> {
-    let Some(carried) = &spec.certificate else {
-        return Ok(None);
-    };
-    let Some(value) = message.once(&carried.header)? else {
-        return Err(VerifyError::CertificateMissing {
-            header: carried.header.clone(),
-        });
-    };
-    match carried.encoding.decode(value) {
-        Some(certificate) => Ok(Some(certificate)),
-        None => Err(VerifyError::CertificateMalformed),
-    }
+    spec.certificate
+        .as_ref()
+        .map(|header| header.carried(message))
+        .transpose()
 }
 
 fn check_key(
