@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::layer::line_of;
 use super::{Catalog, Profile, ProfileError, Settings, Source};
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, Chain};
 use crate::prepared::{AssembleError, Prepared};
 use crate::refusal::Refusal;
 use crate::request::{BodyParts, HttpRequest, RequestParts};
@@ -47,7 +47,7 @@ pub struct Vector {
     body: String,
     #[serde(default)]
     settings: BTreeMap<String, String>,
-    /// PEM; that of the example TPP when there is none.
+    /// PEM, leaf first; that of the example TPP alone when there is none.
     certificate: Option<String>,
     /// The string to sign, a line each; an empty last one stands for a line feed at the end.
     #[serde(default)]
@@ -151,7 +151,9 @@ impl Vector {
         let settings = self.settings();
         profile.check_settings(&settings)?;
         let request = self.request(&[])?;
-        Ok(profile.prepare(&request, &self.certificate()?, &settings, self.now)?)
+        let certificates = self.certificates()?;
+        let chain = chain(&certificates)?;
+        Ok(profile.prepare(&request, chain, &settings, self.now)?)
     }
 
     /// Compares: string to sign, headers to set, signature; then verifies the signed request as a bank would.
@@ -167,8 +169,9 @@ impl Vector {
         let signed = prepared.assemble(&signature)?;
         if !signed.headers().is_empty() {
             let sent = self.request(signed.headers())?;
-            let certificate = self.certificate()?;
-            verify::http_request(profile, &sent, &certificate, &self.settings(), self.now)?;
+            let certificates = self.certificates()?;
+            let leaf = chain(&certificates)?.leaf();
+            verify::http_request(profile, &sent, leaf, &self.settings(), self.now)?;
         }
         Ok(())
     }
@@ -210,13 +213,13 @@ impl Vector {
         Settings::from(self.settings.clone())
     }
 
-    fn certificate(&self) -> Result<Certificate, VectorError> {
+    /// Leaf first, never empty.
+    fn certificates(&self) -> Result<Vec<Certificate>, VectorError> {
         let pem = match &self.certificate {
             Some(pem) => pem.as_bytes(),
             None => EXAMPLE_CERTIFICATE,
         };
-        let chain = Certificate::chain_from_pem(pem).map_err(|_| VectorError::Certificate)?;
-        chain.into_iter().next().ok_or(VectorError::Certificate)
+        Certificate::chain_from_pem(pem).map_err(|_| VectorError::Certificate)
     }
 
     /// The request; with the headers a signature sets in the place of those of the same name.
@@ -238,4 +241,9 @@ impl Vector {
             },
         })
     }
+}
+
+fn chain(certificates: &[Certificate]) -> Result<Chain<'_>, VectorError> {
+    let (leaf, issuers) = certificates.split_first().ok_or(VectorError::Certificate)?;
+    Ok(Chain::new(leaf, issuers))
 }

@@ -101,6 +101,12 @@ proptest! {
                 let fields = prepared.signed_fields().to_vec();
                 prop_assert_eq!(prepared.digest(), prepared.scheme().hash().digest(prepared.to_be_signed()));
                 let signed = seal.finish(prepared);
+                if signed.headers().is_empty() {
+                    // A body of its own: nothing arrives in the header of another.
+                    let jws = signed.jws().unwrap();
+                    verify::jws(profile, jws, None, &seal.certificate, &settings, vector_time()).unwrap();
+                    continue;
+                }
                 let arrived = sent(&request, &signed);
                 let verified =
                     verify::http_request(profile, &arrived, &seal.certificate, &settings, vector_time()).unwrap();

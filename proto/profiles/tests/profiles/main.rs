@@ -6,6 +6,8 @@ mod extends;
 mod files;
 mod golden;
 mod http_message;
+mod jades;
+mod jws;
 mod keys;
 mod laws;
 mod operations;

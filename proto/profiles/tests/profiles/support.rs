@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use rcgen::{CertificateParams, DnType, KeyPair, SerialNumber};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    SerialNumber,
+};
 use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, RsaKeyPair};
 use sealkeep_profiles::algorithm::{HashAlgorithm, SignatureScheme};
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::prepared::{Prepared, Signed};
-use sealkeep_profiles::profile::{Catalog, Profile, Settings};
+use sealkeep_profiles::profile::{Catalog, Profile, ProfileError, Settings};
 use sealkeep_profiles::refusal::Refusal;
 use sealkeep_profiles::request::{BodyParts, HttpRequest, HttpResponse, RequestParts};
 
@@ -113,6 +116,36 @@ impl Seal {
         ]
     }
 
+    /// A chain of three: the seal, its issuer and the root.
+    pub(crate) fn below_two_cas() -> (Self, Vec<Certificate>) {
+        let issuer = |name: &str| {
+            let mut params = CertificateParams::new(vec![]).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            (
+                params,
+                KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap(),
+            )
+        };
+        let (root_params, root_key) = issuer("Root");
+        let root = root_params.self_signed(&root_key).unwrap();
+        let root_issuer = Issuer::from_params(&root_params, &root_key);
+        let (params, key) = issuer("Issuing CA");
+        let issuing = params.signed_by(&key, &root_issuer).unwrap();
+        let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let leaf = leaf_params()
+            .signed_by(&pair, &Issuer::from_params(&params, &key))
+            .unwrap();
+        let parsed =
+            |certificate: &rcgen::Certificate| Certificate::from_der(certificate.der()).unwrap();
+        let seal = Self {
+            certificate: parsed(&leaf),
+            key: Key::Ec(pair.serialize_der()),
+        };
+        (seal, vec![parsed(&issuing), parsed(&root)])
+    }
+
     /// The raw signature.
     pub(crate) fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
@@ -161,6 +194,10 @@ impl Seal {
 }
 
 fn certificate(pair: &KeyPair) -> Certificate {
+    Certificate::from_der(leaf_params().self_signed(pair).unwrap().der()).unwrap()
+}
+
+fn leaf_params() -> CertificateParams {
     let mut params = CertificateParams::new(vec![]).unwrap();
     params.serial_number = Some(SerialNumber::from(vec![0x00, 0xa9, 0xfa, 0x1c]));
     params.distinguished_name.push(DnType::CountryName, "DE");
@@ -170,7 +207,7 @@ fn certificate(pair: &KeyPair) -> Certificate {
     params
         .distinguished_name
         .push(DnType::CommonName, "Test CA 1");
-    Certificate::from_der(params.self_signed(pair).unwrap().der()).unwrap()
+    params
 }
 
 pub(crate) type Lines = Vec<(String, Vec<u8>)>;
@@ -265,6 +302,13 @@ pub(crate) const GOLDEN: &str = "SEALKEEP_GOLDEN";
 
 pub(crate) fn golden_is_rewritten() -> bool {
     std::env::var(GOLDEN).is_ok_and(|value| value == "write")
+}
+
+/// A profile from the lines that matter.
+pub(crate) fn custom(rest: &str) -> Result<Profile, ProfileError> {
+    Profile::from_toml(&format!(
+        "name = \"case\"\ntitle = \"case\"\nsource = \"test\"\nconfidence = \"seen\"\n{rest}"
+    ))
 }
 
 /// Replaces the value of a header that is there.
