@@ -246,7 +246,7 @@ impl Signing {
             now,
         )?;
         let (profile, settings) = (&destination.profile, &destination.settings);
-        let prepared = profile.prepare(&request, bound.certificate(), settings, now)?;
+        let prepared = profile.prepare(&request, bound.issued.chain(), settings, now)?;
         Ok(Ready {
             permit,
             prepared,
@@ -270,7 +270,7 @@ impl Signing {
             now,
         )?;
         let (profile, settings) = (&destination.profile, &destination.settings);
-        let prepared = profile.prepare_jws(&input.payload, bound.certificate(), settings, now)?;
+        let prepared = profile.prepare_jws(&input.payload, bound.issued.chain(), settings, now)?;
         Ok(Ready {
             permit,
             prepared,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sealkeep_profiles::certificate::Certificate;
+use sealkeep_profiles::certificate::{Certificate, Chain};
 use serde::{Deserialize, Serialize};
 
 use super::names::{Name, VersionId};
@@ -129,6 +129,11 @@ impl Issued {
     pub fn leaf(&self) -> &Certificate {
         // Cannot fail: a chain is made from at least one certificate (`credential::checks`, `store`).
         &self.chain[0]
+    }
+
+    /// The same certificate with its issuers, for banks that want to see them.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain::new(self.leaf(), self.chain.get(1..).unwrap_or_default())
     }
 }
 
