@@ -316,7 +316,7 @@ impl Profile {
                 max: BODY_BYTES_MAX,
             });
         }
-        jws::prepare(spec, payload, None, certificate.into(), settings, now)
+        jws::prepare(spec, payload, certificate.into(), settings, now)
     }
 
     pub(crate) fn request_format(&self) -> &Format {
@@ -395,7 +395,7 @@ impl Format {
             Self::HttpMessage(spec) => spec
                 .complaint(response)
                 .map(|what| format!("http_message.{what}")),
-            Self::Jws(spec) => spec.complaint().map(|what| format!("jws.{what}")),
+            Self::Jws(spec) => spec.complaint(response).map(|what| format!("jws.{what}")),
             Self::Jades(spec) => spec.complaint(response).map(|what| format!("jades.{what}")),
         }
     }

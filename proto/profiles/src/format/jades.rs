@@ -34,11 +34,11 @@ pub(crate) fn prepare(
     let digest = digest::to_set(&spec.digest, message)?;
     let rules = spec.line_rules();
     let lines = lines(&rules, message, digest.as_slice(), None)?;
-    let pars: Vec<String> = lines.iter().map(|line| line.listed.clone()).collect();
+    let names: Vec<String> = lines.iter().map(|line| line.listed.clone()).collect();
     let facts = Facts {
         scheme,
         content_type: None,
-        pars: &pars,
+        names: &names,
         chain,
         settings,
         now,

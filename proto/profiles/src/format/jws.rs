@@ -7,6 +7,7 @@
 
 pub(crate) mod check;
 mod claims;
+mod head;
 pub(crate) mod header;
 pub(crate) mod member;
 pub(crate) mod received;
@@ -17,12 +18,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
+use crate::algorithm::SignatureScheme;
 use crate::certificate::Chain;
 use crate::prepared::{JwsForm, Layout, Prepared};
 use crate::profile::Settings;
 use crate::refusal::Refusal;
 use crate::request::Message;
 
+use header::Facts;
 use spec::{EmptyBody, Payload, Serialization};
 
 pub(crate) use spec::JwsSpec;
@@ -30,9 +33,6 @@ pub(crate) use verify::{certificate_of, verify, verify_message};
 
 /// The longest protected header made or read, in characters of base64url: header lines of this length reach every bank.
 pub(crate) const PROTECTED_CHARS_MAX: usize = 8 * 1024;
-
-/// What is covered, by name: the protected header, then the payload.
-const SIGNED_FIELDS: [&str; 2] = ["jws.protected", "body"];
 
 /// Builds the signing input over the body of a request or response.
 pub(crate) fn prepare_message(
@@ -42,52 +42,88 @@ pub(crate) fn prepare_message(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Prepared, Refusal> {
-    let content_type = message.once("content-type")?;
     if spec.empty_body == EmptyBody::Refuse && message.body.is_empty() {
         return Err(Refusal::NothingToSign);
     }
-    let payload = message.body.bytes().ok_or(Refusal::BodyRequired)?;
-    prepare(spec, payload, content_type, chain, settings, now)
+    let facts = Facts {
+        scheme: scheme(spec, chain)?,
+        content_type: message.once("content-type")?,
+        names: &[],
+        chain,
+        settings,
+        now,
+    };
+    let (Some(head), Some(carrier)) = (&spec.head, &spec.carrier) else {
+        let payload = message.body.bytes().ok_or(Refusal::BodyRequired)?;
+        return seal(spec, payload, &facts, signed_fields());
+    };
+    let headed = head.payload(carrier, message)?;
+    let facts = Facts {
+        names: &headed.names,
+        ..facts
+    };
+    seal(spec, &headed.payload, &facts, headed.signed_fields())
 }
 
 /// Builds the signing input over a payload.
 pub(crate) fn prepare(
     spec: &JwsSpec,
     payload: &[u8],
-    content_type: Option<&str>,
     chain: Chain<'_>,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Prepared, Refusal> {
-    claims::refuse(spec.payload, payload)?;
-    let key = chain.leaf().public_key();
-    let scheme = spec.header().scheme(key.key_type())?;
-    let facts = header::Facts {
-        scheme,
-        content_type,
-        pars: &[],
+    if spec.head.is_some() {
+        return Err(Refusal::FormatNotAllowed {
+            what: "payloads, only requests",
+        });
+    }
+    let facts = Facts {
+        scheme: scheme(spec, chain)?,
+        content_type: None,
+        names: &[],
         chain,
         settings,
         now,
     };
-    let protected = header::protected(spec.header(), &facts)?;
+    seal(spec, payload, &facts, signed_fields())
+}
+
+fn scheme(spec: &JwsSpec, chain: Chain<'_>) -> Result<SignatureScheme, Refusal> {
+    let key = chain.leaf().public_key().key_type();
+    spec.header().scheme(key)
+}
+
+fn seal(
+    spec: &JwsSpec,
+    payload: &[u8],
+    facts: &Facts<'_>,
+    signed_fields: Vec<String>,
+) -> Result<Prepared, Refusal> {
+    claims::refuse(spec.payload, payload)?;
+    let protected = header::protected(spec.header(), facts)?;
     let input = signing_input(spec, &protected, payload);
     let (form, payload) = match spec.serialization {
         Serialization::Compact => (JwsForm::Compact, URL_SAFE_NO_PAD.encode(payload)),
         Serialization::Detached => (JwsForm::Compact, String::new()),
         Serialization::FlattenedJson => (JwsForm::FlattenedJson, URL_SAFE_NO_PAD.encode(payload)),
     };
-    let certificate = spec.certificate.iter();
+    let leaf = facts.chain.leaf();
     let layout = Layout::Jws {
-        before: certificate.map(|h| h.to_set(chain.leaf())).collect(),
+        before: spec.certificate.iter().map(|h| h.to_set(leaf)).collect(),
         form,
         protected,
         payload,
         carrier: spec.carrier.clone(),
     };
-    let fields = SIGNED_FIELDS.map(str::to_owned).to_vec();
-    let prepared = Prepared::seal(scheme, input, fields, key.clone(), layout)?;
-    Ok(prepared.with_key_id(header::key_id(spec.header(), &facts)?))
+    let key = leaf.public_key().clone();
+    let prepared = Prepared::seal(facts.scheme, input, signed_fields, key, layout)?;
+    Ok(prepared.with_key_id(header::key_id(spec.header(), facts)?))
+}
+
+/// What is covered, by name: the protected header, then the payload.
+fn signed_fields() -> Vec<String> {
+    ["jws.protected", "body"].map(str::to_owned).to_vec()
 }
 
 /// `protected . payload`, the payload as `b64` says (RFC 7797 §3).

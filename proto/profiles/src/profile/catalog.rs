@@ -103,6 +103,7 @@ const SHIPPED: &[Shipped<'static>] = &shipped![
     "stet-1.6.toml",
     "tbc.toml",
     "triodos.toml",
+    "truelayer.toml",
     "wso2-nextgenpsd2.toml",
 ];
 

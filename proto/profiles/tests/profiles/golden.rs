@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::algorithm::{SignatureScheme, ecdsa_der_to_raw};
 use sealkeep_profiles::profile::{Catalog, Profile, Source, Vector, VectorError, Vectors};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Value};
 
@@ -66,25 +66,26 @@ fn write_case(tables: &mut ArrayOfTables, index: usize, profile: &Profile, case:
     table["signature"] = toml_edit::value(STANDARD.encode(signature));
 }
 
-/// Signs with the example TPP's key.
+/// Signs with the example TPP's key, or where the scheme wants P-521 with that of RFC 7520.
 fn openssl_sign(scheme: SignatureScheme, message: &[u8]) -> Vec<u8> {
-    let key = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/data/rfc9421-test-key-rsa.pem"
-    );
     let pss = [
         "-sigopt",
         "rsa_padding_mode:pss",
         "-sigopt",
         "rsa_pss_saltlen:digest",
     ];
-    let padding: &[&str] = match scheme.name().split('-').nth(1) {
-        Some("pkcs1") => &[],
-        Some("pss") => &pss,
-        _ => panic!("{scheme}: the example TPP has an RSA key"),
+    let (key, padding): (_, &[&str]) = match scheme.name().split('-').nth(1) {
+        Some("pkcs1") => ("rfc9421-test-key-rsa.pem", &[]),
+        Some("pss") => ("rfc9421-test-key-rsa.pem", &pss),
+        Some("p521") => ("rfc7520-test-key-p521.pem", &[]),
+        _ => panic!("{scheme}: no vector has such a key"),
     };
+    let key = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(key);
     let mut openssl = Command::new("openssl")
-        .args(["dgst", &format!("-{}", scheme.hash()), "-sign", key])
+        .args(["dgst", &format!("-{}", scheme.hash()), "-sign"])
+        .arg(key)
         .args(padding)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -93,7 +94,10 @@ fn openssl_sign(scheme: SignatureScheme, message: &[u8]) -> Vec<u8> {
     openssl.stdin.take().unwrap().write_all(message).unwrap();
     let output = openssl.wait_with_output().unwrap();
     assert!(output.status.success(), "openssl: {}", output.status);
-    output.stdout
+    match scheme.ecdsa_half_len() {
+        Some(half_len) => ecdsa_der_to_raw(&output.stdout, half_len).unwrap(),
+        None => output.stdout,
+    }
 }
 
 fn many_lines(values: impl Iterator<Item = Value>) -> Value {

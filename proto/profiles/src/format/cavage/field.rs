@@ -145,7 +145,7 @@ impl RequestTarget {
     }
 
     /// What makes no sense, in words.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let prefix = self.path_prefix.as_ref()?;
         (!prefix.starts_with('/') || prefix.ends_with('/')).then(|| {
             format!("request_target.path_prefix: begin `{prefix}` with a slash, and end it without")
@@ -181,6 +181,11 @@ impl fmt::Display for SignedField {
 }
 
 impl SignedField {
+    /// Whether it stands for headers, and not for a line of its own making.
+    pub(crate) fn is_header(&self) -> bool {
+        matches!(self, Self::Header { .. } | Self::Prefix(_) | Self::AllSent)
+    }
+
     /// The header it names, if it names one.
     pub(crate) fn name(&self) -> Option<&str> {
         match self {

@@ -33,6 +33,17 @@ pub(crate) struct Line {
     sent_at: usize,
 }
 
+impl Line {
+    /// The same line under a name spelled otherwise.
+    pub(crate) fn spelled(self, name: &str) -> Self {
+        Self {
+            listed: name.to_owned(),
+            name: name.to_owned(),
+            ..self
+        }
+    }
+}
+
 /// A header that the signature sets.
 pub(crate) struct Set {
     pub(crate) name: String,

@@ -90,6 +90,13 @@ impl JadesSpec {
         if let Some(what) = signed_complaint(&self.signed, &self.carrier, response) {
             return Some(what);
         }
+        let times = [SignedField::Created, SignedField::Expires];
+        if self.signed.iter().any(|field| times.contains(field)) {
+            return Some("signed: the time stands in `sigT` or `iat`, not in a line".into());
+        }
+        if let Some(what) = self.request_target.complaint() {
+            return Some(what);
+        }
         let digest = self.digest.lower();
         let covers = |field: &SignedField| match field {
             SignedField::Header { name, if_sent, .. } => *name == digest && !if_sent,
@@ -125,6 +132,9 @@ impl JadesSpec {
         let mut sources = self.member.iter().filter_map(|member| member.from);
         if !sources.any(Source::is_time) {
             return Some("member: `sigT` or `iat` is missing (TS 119 182-1 §5.2.1)".into());
+        }
+        if self.header().has(Source::HeadNames) {
+            return Some("member: a source \"head-names\" belongs to `jws`".into());
         }
         let content_type = self.member.iter().any(|member| member.name == "cty");
         content_type.then(|| "member: `cty` does not belong to `sigD` (TS 119 182-1 §5.1.3)".into())

@@ -17,7 +17,7 @@ use crate::verify::{Context, VerifyError};
 /// The most certificates read from `x5c`.
 const X5C_COUNT_MAX: usize = 8;
 
-/// Every member is the profile's and as it says, but `sigD`; answers with the time of signing.
+/// Every member is the profile's and as it says, but those that list what is signed; answers with the time of signing.
 pub(crate) fn check_members(
     spec: HeaderSpec<'_>,
     received: &Received<'_>,
@@ -87,12 +87,13 @@ fn fits(member: &Member, value: &Value, context: Context<'_>) -> Result<bool, Ve
         // Any media type may be signed.
         Source::ContentType => text.is_some(),
         Source::Crit => false,
-        // Compared elsewhere: the algorithm and the times before, `sigD` with the lines.
+        // Compared elsewhere: the algorithm and the times before, the names with the lines.
         Source::Algorithm
         | Source::IssuedAt
         | Source::IssuedAtText
         | Source::SigT
-        | Source::SigD => true,
+        | Source::SigD
+        | Source::HeadNames => true,
     })
 }
 

@@ -23,8 +23,8 @@ pub(crate) const HTTP_HEADERS: &str = "http://uri.etsi.org/19182/HttpHeaders";
 pub(crate) struct Facts<'a> {
     pub(crate) scheme: SignatureScheme,
     pub(crate) content_type: Option<&'a str>,
-    /// What `sigD` lists.
-    pub(crate) pars: &'a [String],
+    /// The names of what is signed outside of the body: in `sigD`, or in the head of the payload.
+    pub(crate) names: &'a [String],
     pub(crate) chain: Chain<'a>,
     pub(crate) settings: &'a Settings,
     pub(crate) now: Timestamp,
@@ -120,7 +120,8 @@ fn derived(
         Source::IssuedAt => signed_at.as_second().into(),
         Source::IssuedAtText => signed_at.as_second().to_string().into(),
         Source::SigT => sig_t(signed_at).into(),
-        Source::SigD => json!({ "pars": facts.pars, "mId": HTTP_HEADERS }),
+        Source::SigD => json!({ "pars": facts.names, "mId": HTTP_HEADERS }),
+        Source::HeadNames => facts.names.join(",").into(),
         Source::Crit => spec.crit(signed_at).into(),
         Source::X5cLeaf => vec![x5c_entry(facts.chain.leaf())].into(),
         Source::X5cWithoutRoot => x5c_chain(facts.chain, |issuer| !issuer.is_self_issued())?,

@@ -73,6 +73,8 @@ pub(crate) enum Source {
     SigT,
     /// `sigD`: what is signed outside of the JWS (ETSI TS 119 182-1 §5.2.8).
     SigD,
+    /// The headers in the head of the payload, with commas between.
+    HeadNames,
     /// The media type of the body, without parameters.
     ContentType,
     /// `crit`: the list of the profile (RFC 7515 §4.1.11).
@@ -99,7 +101,7 @@ impl Source {
             Self::SigD => Some("sigD"),
             Self::X5cLeaf | Self::X5cWithoutRoot | Self::X5cChain => Some("x5c"),
             Self::X5tS256 => Some("x5t#S256"),
-            Self::IssuedAt | Self::IssuedAtText | Self::ContentType => None,
+            Self::IssuedAt | Self::IssuedAtText | Self::HeadNames | Self::ContentType => None,
         }
     }
 

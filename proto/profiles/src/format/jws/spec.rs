@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use super::head::HeadSpec;
 use super::member::{HeaderSpec, Member, Source, iat_skew};
 use crate::algorithm::SignatureScheme;
 use crate::format::certificate_header::CertificateHeader;
@@ -24,6 +25,8 @@ pub(crate) struct JwsSpec {
     /// What to do without a body.
     #[serde(default)]
     pub(crate) empty_body: EmptyBody,
+    /// What is signed before the body.
+    pub(crate) head: Option<HeadSpec>,
     /// The header with the certificate, beside the JWS.
     pub(crate) certificate: Option<CertificateHeader>,
     /// The schemes, at most one a key type.
@@ -91,8 +94,15 @@ impl JwsSpec {
         }
     }
 
-    /// What makes no sense, in words.
-    pub(crate) fn complaint(&self) -> Option<String> {
+    /// The member that lists the headers of the head.
+    pub(super) fn head_names(&self) -> Option<&str> {
+        let mut members = self.member.iter();
+        let member = members.find(|member| member.from == Some(Source::HeadNames))?;
+        Some(&member.name)
+    }
+
+    /// What makes no sense, in words. `response`: it is for responses.
+    pub(crate) fn complaint(&self, response: bool) -> Option<String> {
         let header = self.header();
         if self.carrier.as_ref().is_some_and(|name| !is_token(name)) {
             return Some("carrier: it is no header name".into());
@@ -108,6 +118,14 @@ impl JwsSpec {
         }
         if header.has(Source::UnencodedPayload) != (self.payload == Payload::Raw) {
             return Some("member: `b64` belongs to payload = \"raw\", and only to it".into());
+        }
+        if self.head.is_some() != self.head_names().is_some() {
+            return Some("head: it belongs to a member from \"head-names\", and only to it".into());
+        }
+        let head = self.head.as_ref();
+        if let Some(what) = head.and_then(|head| head.complaint(self.carrier.as_deref(), response))
+        {
+            return Some(what);
         }
         if header.has(Source::SigD) || header.has(Source::SigT) {
             return Some("member: `sigD` and `sigT` belong to `jades`".into());

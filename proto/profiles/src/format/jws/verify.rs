@@ -7,7 +7,7 @@ use super::check::check_members;
 use super::member::Source;
 use super::received::{Received, carried, decode};
 use super::spec::{JwsSpec, Serialization};
-use super::{SIGNED_FIELDS, signing_input};
+use super::{signed_fields, signing_input};
 use crate::certificate::Certificate;
 use crate::refusal::Refusal;
 use crate::request::Message;
@@ -19,14 +19,25 @@ pub(crate) fn verify_message(
     message: Message<'_>,
     context: Context<'_>,
 ) -> Result<Verified, VerifyError> {
-    let jws = carried(carrier(spec)?, message)?;
+    let carrier = carrier(spec)?;
+    let jws = carried(carrier, message)?;
     if let Some(header) = &spec.certificate
         && header.carried(message)? != *context.certificate
     {
         return Err(VerifyError::CertificateMismatch);
     }
-    let body = message.body.bytes().ok_or(Refusal::BodyRequired)?;
-    verify(spec, jws, Some(body), context)
+    let received = Received::compact(jws)?;
+    let verified = header(spec, &received, context)?;
+    let (Some(head), Some(name)) = (&spec.head, spec.head_names()) else {
+        let body = message.body.bytes().ok_or(Refusal::BodyRequired)?;
+        return signature(spec, &received, Some(body), context).map(|()| verified);
+    };
+    let headed = head.payload_received(carrier, message, &received, name)?;
+    signature(spec, &received, Some(&headed.payload), context)?;
+    Ok(Verified {
+        signed_fields: headed.signed_fields(),
+        ..verified
+    })
 }
 
 /// Verifies a JWS; `payload` is the detached payload, or one that an attached payload has to equal.
@@ -36,13 +47,40 @@ pub(crate) fn verify(
     payload: Option<&[u8]>,
     context: Context<'_>,
 ) -> Result<Verified, VerifyError> {
+    if spec.head.is_some() {
+        let what = "payloads, only requests";
+        return Err(Refusal::FormatNotAllowed { what }.into());
+    }
     let received = match spec.serialization {
         Serialization::Compact | Serialization::Detached => Received::compact(jws)?,
         Serialization::FlattenedJson => Received::flattened(jws)?,
     };
+    let verified = header(spec, &received, context)?;
+    signature(spec, &received, payload, context).map(|()| verified)
+}
+
+/// Checks the protected header; answers with what will be proven by the signature.
+fn header(
+    spec: &JwsSpec,
+    received: &Received<'_>,
+    context: Context<'_>,
+) -> Result<Verified, VerifyError> {
     let header = spec.header();
     let scheme = header.scheme(context.certificate.public_key().key_type())?;
-    let issued_at = check_members(header, &received, scheme, context)?;
+    Ok(Verified {
+        scheme,
+        signed_fields: signed_fields(),
+        issued_at: check_members(header, received, scheme, context)?,
+    })
+}
+
+/// Finds the payload where the profile has it, and checks the signature over it.
+fn signature(
+    spec: &JwsSpec,
+    received: &Received<'_>,
+    payload: Option<&[u8]>,
+    context: Context<'_>,
+) -> Result<(), VerifyError> {
     let payload = match (spec.serialization, payload) {
         (Serialization::Detached, Some(payload)) if received.payload.is_empty() => payload.to_vec(),
         (Serialization::Detached, _) => return Err(VerifyError::Payload),
@@ -54,14 +92,10 @@ pub(crate) fn verify(
             inside
         }
     };
-    let input = signing_input(spec, &received.protected, &payload);
     let key = context.certificate.public_key();
-    key.verify(scheme, &input, &received.signature)?;
-    Ok(Verified {
-        scheme,
-        signed_fields: SIGNED_FIELDS.map(str::to_owned).to_vec(),
-        issued_at,
-    })
+    let scheme = spec.header().scheme(key.key_type())?;
+    let input = signing_input(spec, &received.protected, &payload);
+    Ok(key.verify(scheme, &input, &received.signature)?)
 }
 
 /// The certificate in its header or in `x5c`, when the profile sends it.
