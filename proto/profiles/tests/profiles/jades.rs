@@ -206,6 +206,7 @@ fn what_was_signed_verifies_with_every_key_type_of_the_profile() {
         let fields = [
             "jws.protected",
             "(request-target)",
+            "host",
             "content-type",
             "x-request-id",
             "digest",
@@ -384,9 +385,15 @@ fn names_the_member_that_differs_although_the_signature_verifies() {
 #[test]
 fn names_the_line_that_is_missing_doubled_or_in_another_place() {
     let pars = |pars: Value| with_header(move |header| header["sigD"]["pars"] = pars);
-    let all = ["(request-target)", "content-type", "x-request-id", "digest"];
+    let all = [
+        "(request-target)",
+        "host",
+        "content-type",
+        "x-request-id",
+        "digest",
+    ];
     assert_eq!(
-        pars(json!(&all[..3])),
+        pars(json!(&all[..4])),
         VerifyError::FieldNotSigned {
             name: "digest".into()
         }
@@ -394,6 +401,7 @@ fn names_the_line_that_is_missing_doubled_or_in_another_place() {
     assert_eq!(
         pars(json!([
             "(request-target)",
+            "host",
             "content-type",
             "x-request-id",
             "digest",
@@ -405,8 +413,9 @@ fn names_the_line_that_is_missing_doubled_or_in_another_place() {
     );
     assert_eq!(
         pars(json!([
-            "content-type",
+            "host",
             "(request-target)",
+            "content-type",
             "x-request-id",
             "digest"
         ])),
@@ -418,6 +427,7 @@ fn names_the_line_that_is_missing_doubled_or_in_another_place() {
     assert_eq!(
         pars(json!([
             "(request-target)",
+            "host",
             "content-type",
             "x-request-id",
             "digest",
@@ -440,7 +450,13 @@ fn understands_names_as_sent_and_a_padded_thumbprint() {
     let input = String::from_utf8(prepared.to_be_signed().to_vec()).unwrap();
     let (protected, lines) = input.split_once('.').unwrap();
     let mut header = header_of(protected);
-    header["sigD"]["pars"] = json!(["(request-target)", "Content-Type", "X-Request-ID", "Digest"]);
+    header["sigD"]["pars"] = json!([
+        "(request-target)",
+        "Host",
+        "Content-Type",
+        "X-Request-ID",
+        "Digest"
+    ]);
     header["x5t#S256"] = json!(format!("{}=", header["x5t#S256"].as_str().unwrap()));
     let protected = URL_SAFE_NO_PAD.encode(header.to_string());
     let raw = seal.sign(scheme, format!("{protected}.{lines}").as_bytes());
@@ -543,6 +559,18 @@ fn refuses_tables_that_the_standard_does_not_allow() {
             whole.clone(),
             "\"sigD\", \"b64\"",
             "carries the signature",
+        ),
+        (
+            "schemes = [\"rsa-pkcs1-sha256\"]\nsigned = [\"digest\", \"(created)\"]\n",
+            whole.clone(),
+            "\"sigD\", \"b64\"",
+            "the time stands in `sigT` or `iat`",
+        ),
+        (
+            SIGNED,
+            format!("{whole}{{ name = \"h\", from = \"head-names\" }},"),
+            "\"sigD\", \"b64\"",
+            "belongs to `jws`",
         ),
     ] {
         let error = custom(&jades(more, &member, crit)).unwrap_err().to_string();
