@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for NamesVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
         let mut names = Vec::new();
         while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
-            let known = CLAIM_SETS.concat().contains(&name.as_str());
+            let known = CLAIM_SETS.iter().any(|set| set.contains(&name.as_str()));
             if known && !names.contains(&name) {
                 names.push(name);
             }
