@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::head::HeadSpec;
 use super::member::{HeaderSpec, Member, Source, iat_skew};
 use crate::algorithm::SignatureScheme;
+use crate::format::cavage::field::SignedField;
 use crate::format::certificate_header::CertificateHeader;
 use crate::profile::Summary;
 use crate::request::is_token;
@@ -74,10 +75,20 @@ impl JwsSpec {
     /// What it wants, in short.
     pub(crate) fn summary(&self) -> Summary {
         let header = self.header();
+        let mut signed = vec!["protected header".to_owned()];
+        if let Some(head) = &self.head {
+            signed.extend(["method", "path"].map(str::to_owned));
+            signed.extend(head.signed.iter().map(SignedField::to_string));
+        }
+        signed.push("body".into());
+        let key_id = match &self.certificate {
+            Some(certificate) => format!("certificate in {}", certificate.header),
+            None => header.key_named(),
+        };
         Summary {
             carrier: self.carrier.clone().unwrap_or_else(|| "none".into()),
-            signed: vec!["protected header".into(), "body".into()],
-            key_id: header.key_named(),
+            signed,
+            key_id,
             algorithms: header.algorithms(),
         }
     }
