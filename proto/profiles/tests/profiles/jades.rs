@@ -285,7 +285,7 @@ fn names_what_was_changed_on_the_way() {
         assert_eq!(changed.unwrap_err().reason(), reason, "{name}");
     }
     for (name, reason) in [
-        ("content-type", "FIELD_UNEXPECTED"),
+        ("content-type", "HEADER_MISSING"),
         ("x-request-id", "HEADER_MISSING"),
         ("digest", "HEADER_MISSING"),
         (CARRIER, "SIGNATURE_MISSING"),

@@ -115,7 +115,11 @@ pub(crate) fn check_list(
         if !lines.iter().any(|line| same(name, &line.listed)) {
             // The profile signs it when it is sent; it was signed and taken out on the way.
             let lower = name.to_ascii_lowercase();
-            if rules.signed.iter().any(|field| field.name() == Some(&lower)) {
+            if rules
+                .signed
+                .iter()
+                .any(|field| field.name() == Some(&lower))
+            {
                 return Err(Refusal::HeaderMissing { name: lower }.into());
             }
             return Err(VerifyError::FieldUnexpected {

@@ -61,10 +61,7 @@ pub(crate) fn protected(spec: HeaderSpec<'_>, facts: &Facts<'_>) -> Result<Strin
 }
 
 /// The text of `kid` (RFC 7515 §4.1.4), when the profile has it.
-pub(crate) fn key_id(
-    spec: HeaderSpec<'_>,
-    facts: &Facts<'_>,
-) -> Result<Option<String>, Refusal> {
+pub(crate) fn key_id(spec: HeaderSpec<'_>, facts: &Facts<'_>) -> Result<Option<String>, Refusal> {
     let Some(member) = spec.member.iter().find(|member| member.name == "kid") else {
         return Ok(None);
     };
