@@ -6,14 +6,16 @@
 //!
 //! The chain is built with any extended key usage, because seals carry none or a foreign one (ETSI EN 319 412-3).
 
-use http::Response;
+use crate::error::Error;
+use crate::target::RequestHead;
+use http::{Request, Response};
 use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use sealkeep_profiles::certificate::{Certificate, CertificateError, CertificateKind};
 use sealkeep_profiles::profile::{Catalog, Profile, Settings};
 use sealkeep_profiles::refusal::Refusal;
-use sealkeep_profiles::request::{BodyParts, HttpResponse};
+use sealkeep_profiles::request::{BodyParts, HttpRequest, HttpResponse, RequestParts};
 use sealkeep_profiles::verify::{self, Verified, VerifyError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +128,8 @@ impl AnswerVerifier {
         self
     }
 
-    /// Verifies an answer with its whole body, as received.
+    /// Verifies an answer with its whole body, as received. Profiles whose answers sign parts of the request need
+    /// [`Self::verify_answer_to`].
     ///
     /// # Errors
     /// [`AnswerError`]: the first promise that does not hold.
@@ -135,18 +138,40 @@ impl AnswerVerifier {
         answer: &Response<B>,
         now: Timestamp,
     ) -> Result<VerifiedAnswer, AnswerError> {
-        let parsed = parse(answer)?;
+        self.verify_parsed(&parse(answer)?, now)
+    }
+
+    /// Verifies an answer together with the request it answers, as it was sent, signature headers included. Profiles whose
+    /// answers sign parts of the request (RFC 9421 section 2.4) need it: it proves that this is the answer to that request.
+    ///
+    /// # Errors
+    /// [`AnswerError`]: the first promise that does not hold.
+    pub fn verify_answer_to<Q: AsRef<[u8]>, B: AsRef<[u8]>>(
+        &self,
+        request: &Request<Q>,
+        answer: &Response<B>,
+        now: Timestamp,
+    ) -> Result<VerifiedAnswer, AnswerError> {
+        let parsed = parse(answer)?.answering(parse_request(request)?);
+        self.verify_parsed(&parsed, now)
+    }
+
+    fn verify_parsed(
+        &self,
+        parsed: &HttpResponse,
+        now: Timestamp,
+    ) -> Result<VerifiedAnswer, AnswerError> {
         let certificate = match &self.certificate {
             Some(given) => given.clone(),
             None => {
-                let carried = verify::certificate_of_response(&self.profile, &parsed)?;
+                let carried = verify::certificate_of_response(&self.profile, parsed)?;
                 Arc::new(carried.ok_or(AnswerError::CertificateMissing)?)
             }
         };
         self.check_certificate(&certificate, now)?;
         let verified =
-            verify::http_response(&self.profile, &parsed, &certificate, &self.settings, now)?;
-        let request_id = self.request_id(&parsed, &verified.signed_fields);
+            verify::http_response(&self.profile, parsed, &certificate, &self.settings, now)?;
+        let request_id = self.request_id(parsed, &verified.signed_fields);
         Ok(VerifiedAnswer {
             request_id,
             ..proven(&certificate, verified)
@@ -253,6 +278,25 @@ fn parse<B: AsRef<[u8]>>(answer: &Response<B>) -> Result<HttpResponse, AnswerErr
     )?)
 }
 
+fn parse_request<B: AsRef<[u8]>>(request: &Request<B>) -> Result<HttpRequest, AnswerError> {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    let head = RequestHead::from_parts(&copy.into_parts().0)
+        .map_err(|error| AnswerError::Request(Box::new(error)))?;
+    Ok(HttpRequest::parse(RequestParts {
+        method: &head.method,
+        authority: &head.authority,
+        target: &head.target,
+        headers: &head.headers,
+        body: BodyParts {
+            bytes: Some(request.body().as_ref()),
+            digests: &[],
+        },
+    })?)
+}
+
 /// Any extended key usage, as long as the extension can be read.
 struct AnyUsage;
 
@@ -281,9 +325,12 @@ pub enum AnswerError {
         /// The profile.
         profile: String,
     },
-    /// The answer is no well-formed HTTP message, for example it has a control byte in a header.
-    #[error("the answer is malformed: {0}")]
+    /// The answer, or the request it was given with, is no well-formed HTTP message: a control byte in a header, say.
+    #[error("the message is malformed: {0}")]
     Malformed(#[from] Refusal),
+    /// The request has no host, or two that differ, or no target.
+    #[error("the request cannot have been sent: {0}")]
+    Request(#[source] Box<Error>),
     /// Neither the answer nor the verifier has a certificate.
     #[error("the answer carries no certificate")]
     CertificateMissing,

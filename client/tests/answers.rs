@@ -7,7 +7,7 @@ use rustls::RootCertStore;
 use sealkeep_client::{AnswerError, AnswerVerifier, clock, rustls};
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::profile::{Catalog, Settings};
-use sealkeep_profiles::request::{BodyParts, HttpResponse};
+use sealkeep_profiles::request::{BodyParts, HttpRequest, HttpResponse, RequestParts};
 use sealkeep_profiles::roles::Role;
 use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
 use sealkeep_sandbox::qtsp::{Kind, Order, Qtsp};
@@ -228,4 +228,80 @@ fn believes_a_jws_of_the_bank_and_no_other() {
     let other = verifier.only_from("PSDFR-ACPR-1");
     let error = other.verify_jws(jws, Some(payload), house.now);
     assert!(matches!(error, Err(AnswerError::OtherOrganization { .. })));
+}
+
+/// An answer under RFC 9421 that covers what it answers is believed with that request only.
+#[test]
+fn believes_an_answer_to_this_request_and_no_other() {
+    let house = house(Kind::Qsealc);
+    let profile = Catalog::embedded().get("fapi-2-http-signatures").unwrap();
+    let sent = |target: &str| {
+        http::Request::post(format!("https://bank.example{target}"))
+            .header("authorization", "Bearer abc")
+            .body(b"{}".to_vec())
+            .unwrap()
+    };
+    let body = br#"{"transactionStatus":"RCVD"}"#.to_vec();
+    let parts = BodyParts {
+        bytes: Some(&body),
+        digests: &[],
+    };
+    let asked = HttpRequest::parse(RequestParts {
+        method: "POST",
+        authority: "bank.example",
+        target: "/v1/payments?x=1",
+        headers: &[],
+        body: BodyParts {
+            bytes: Some(b"{}"),
+            digests: &[],
+        },
+    })
+    .unwrap();
+    let parsed = HttpResponse::parse(201, &[], parts)
+        .unwrap()
+        .answering(asked);
+    let settings: Settings = [("bank_key_id", "1")].into_iter().collect();
+    let prepared = profile
+        .prepare_response(&parsed, &house.seal, &settings, house.now)
+        .unwrap();
+    let raw = house.key.sign(prepared.scheme(), prepared.to_be_signed());
+    let signed = prepared.assemble(&raw.unwrap()).unwrap();
+    let answer = signed
+        .headers()
+        .iter()
+        .fold(Response::builder().status(201), |answer, (name, value)| {
+            answer.header(name, value)
+        })
+        .body(body)
+        .unwrap();
+
+    let mut roots = RootCertStore::empty();
+    roots.add(house.qtsp.root().clone()).unwrap();
+    let verifier = AnswerVerifier::with_profile(profile.clone(), &roots)
+        .unwrap()
+        .intermediates(vec![house.qtsp.issuing().clone()])
+        .certificate(&house.seal.der().into())
+        .unwrap();
+    let request = sent("/v1/payments?x=1");
+    let verified = verifier.verify_answer_to(&request, &answer, house.now);
+    assert_eq!(
+        verified.unwrap().signed_fields,
+        [
+            "@status",
+            "content-digest",
+            "@method;req",
+            "@target-uri;req"
+        ]
+    );
+
+    let other = verifier.verify_answer_to(&sent("/v1/payments?x=2"), &answer, house.now);
+    assert!(matches!(other, Err(AnswerError::Signature(_))), "{other:?}");
+    let none = verifier.verify(&answer, house.now);
+    assert!(none.is_err(), "{none:?}");
+    let nowhere = http::Request::get("/v1/payments").body(Vec::new()).unwrap();
+    let nowhere = verifier.verify_answer_to(&nowhere, &answer, house.now);
+    assert!(
+        matches!(nowhere, Err(AnswerError::Request(_))),
+        "{nowhere:?}"
+    );
 }
