@@ -4,6 +4,7 @@
 //! verdicts. Never holds a private key. What no PSD2 profile may use (SHA-1, MD5, `none`, RSA below 2048 bits) has no
 //! value here. Raw signatures are as PKCS#11 gives them: RSA as is, ECDSA as `r || s` of fixed width.
 
+mod jwk;
 mod public_key;
 
 use std::fmt;

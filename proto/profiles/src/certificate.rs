@@ -16,6 +16,8 @@ pub(crate) mod tlv;
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::{X509Certificate, X509CertificateParser};
@@ -165,6 +167,12 @@ impl Certificate {
     /// SHA-256 of the DER: the fingerprint, `x5t#S256` before encoding.
     pub fn sha256(&self) -> [u8; 32] {
         self.sha256
+    }
+
+    /// `x5t#S256`: base64url of [`Self::sha256`], as access tokens bound to a certificate carry it (RFC 8705 §3.1).
+    #[must_use]
+    pub fn x5t_s256(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.sha256())
     }
 
     /// Serial number in lower-case hexadecimal digits without leading zeros or sign octet; `0` for zero.

@@ -15,11 +15,12 @@ mod vectors;
 
 use jiff::Timestamp;
 
-use crate::certificate::Chain;
+use crate::certificate::{Certificate, Chain};
 use crate::format::cavage::{self, CavageSpec, DateForm};
 use crate::format::http_message::{self, HttpMessageSpec};
 use crate::format::jades::{self, JadesSpec};
 use crate::format::jws::{self, JwsSpec};
+use crate::format::jwt::{self, JwtRequest, JwtSpec};
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
 use crate::request::{BODY_BYTES_MAX, HttpRequest, HttpResponse, Message, Method};
@@ -120,12 +121,7 @@ impl Profile {
 
     fn read(layers: &Layers<'_>, name: &str) -> Result<Self, ProfileError> {
         let file = File::read(layers, name)?;
-        let mut required_settings = Vec::new();
-        for (name, optional) in file.request.settings() {
-            if !optional && !required_settings.iter().any(|known| known == name) {
-                required_settings.push(name.to_owned());
-            }
-        }
+        let required_settings = file.settings_required();
         Ok(Self {
             file,
             extends: layers.parent(name).map(str::to_owned),
@@ -217,8 +213,10 @@ impl Profile {
     pub fn freshness(&self) -> Option<Freshness<'_>> {
         let freshness = self.file.freshness.as_ref()?;
         let form = match &self.file.request {
-            Format::Cavage(spec) => spec.date_form(&freshness.header),
-            Format::Jws(_) | Format::Jades(_) | Format::HttpMessage(_) => DateForm::default(),
+            Some(Format::Cavage(spec)) => spec.date_form(&freshness.header),
+            Some(Format::Jws(_) | Format::Jades(_) | Format::HttpMessage(_)) | None => {
+                DateForm::default()
+            }
         };
         Some(Freshness {
             header: &freshness.header,
@@ -238,10 +236,16 @@ impl Profile {
         })
     }
 
+    /// Whether the profile signs requests; if not, it is one of tokens alone.
+    #[must_use]
+    pub fn signs_requests(&self) -> bool {
+        self.file.request.is_some()
+    }
+
     /// Whether requests need their body to be signed; otherwise digests of it are enough.
     #[must_use]
     pub fn needs_body(&self) -> bool {
-        matches!(self.file.request, Format::Jws(_))
+        matches!(self.file.request, Some(Format::Jws(_)))
     }
 
     /// Whether the profile signs responses too.
@@ -265,7 +269,7 @@ impl Profile {
             check_request_id(id, request.message())?;
         }
         prepare(
-            &self.file.request,
+            self.request_format()?,
             request.message(),
             certificate.into(),
             settings,
@@ -307,7 +311,7 @@ impl Profile {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Prepared, Refusal> {
-        let Format::Jws(spec) = &self.file.request else {
+        let Format::Jws(spec) = self.request_format()? else {
             return Err(Refusal::FormatNotAllowed { what: "payloads" });
         };
         if payload.len() > BODY_BYTES_MAX {
@@ -319,8 +323,42 @@ impl Profile {
         jws::prepare(spec, payload, certificate.into(), settings, now)
     }
 
-    pub(crate) fn request_format(&self) -> &Format {
-        &self.file.request
+    /// Whether the profile signs tokens.
+    #[must_use]
+    pub fn signs_jwt(&self) -> bool {
+        self.file.jwt.is_some()
+    }
+
+    /// Prepares a token for an authorisation server, or a body that is a token. `jti` must never have been used before.
+    ///
+    /// # Errors
+    /// [`Refusal::FormatNotAllowed`] when the profile has no such token; [`Refusal::ClaimMissing`],
+    /// [`Refusal::ClaimInvalid`], [`Refusal::ClaimUnknown`]; others as [`Self::prepare`].
+    pub fn prepare_jwt(
+        &self,
+        request: &JwtRequest<'_>,
+        certificate: &Certificate,
+        settings: &Settings,
+        jti: &str,
+        now: Timestamp,
+    ) -> Result<Prepared, Refusal> {
+        let facts = jwt::Facts {
+            certificate,
+            settings,
+            jti,
+            now,
+        };
+        jwt::prepare(self.jwt_format()?, request, facts)
+    }
+
+    pub(crate) fn jwt_format(&self) -> Result<&JwtSpec, Refusal> {
+        let not_allowed = Refusal::FormatNotAllowed { what: "tokens" };
+        self.file.jwt.as_ref().ok_or(not_allowed)
+    }
+
+    pub(crate) fn request_format(&self) -> Result<&Format, Refusal> {
+        let not_allowed = Refusal::FormatNotAllowed { what: "requests" };
+        self.file.request.as_ref().ok_or(not_allowed)
     }
 
     pub(crate) fn response_format(&self) -> Result<&Format, Refusal> {

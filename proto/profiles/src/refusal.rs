@@ -291,6 +291,26 @@ pub enum Refusal {
         /// The other format.
         what: &'static str,
     },
+    /// A claim that a token of its kind has to have.
+    #[error("claim {name} is missing")]
+    ClaimMissing {
+        /// The claim.
+        name: String,
+    },
+    /// A claim that a token of its kind has not, or that the caller may not set.
+    #[error("claim {name} does not belong here")]
+    ClaimUnknown {
+        /// The claim.
+        name: String,
+    },
+    /// A claim that cannot be used.
+    #[error("claim {name} is not {expected}")]
+    ClaimInvalid {
+        /// The claim.
+        name: String,
+        /// What it has to be.
+        expected: &'static str,
+    },
     /// A TLS transcript or transcript hash that does not parse exactly (RFC 5246 §7.4.8, RFC 8446 §4.4.3).
     #[error("the TLS transcript is not one we sign: {what}")]
     TlsTranscript {
@@ -365,6 +385,9 @@ impl Refusal {
             Self::ProtectedHeaderTooLong { .. } => "PROTECTED_HEADER_TOO_LONG",
             Self::ClaimsInBody => "CLAIMS_IN_BODY",
             Self::FormatConfusion { .. } => "FORMAT_CONFUSION",
+            Self::ClaimMissing { .. } => "CLAIM_MISSING",
+            Self::ClaimUnknown { .. } => "CLAIM_UNKNOWN",
+            Self::ClaimInvalid { .. } => "CLAIM_INVALID",
             Self::TlsTranscript { .. } => "TLS_TRANSCRIPT_INVALID",
             Self::TlsWrongLeaf => "TLS_WRONG_LEAF",
             Self::TlsSniMissing => "TLS_SNI_MISSING",
@@ -418,6 +441,9 @@ impl Refusal {
             | Self::CertificateChainMissing
             | Self::ProtectedHeaderTooLong { .. } => "credential".into(),
             Self::FormatConfusion { .. } => "headers".into(),
+            Self::ClaimMissing { name }
+            | Self::ClaimUnknown { name }
+            | Self::ClaimInvalid { name, .. } => claim_field(name),
             Self::TlsSchemeUnknown { .. } => "scheme".into(),
             Self::TlsTranscript { .. }
             | Self::TlsWrongLeaf
@@ -440,6 +466,16 @@ impl Refusal {
             _ => Guilty::Request,
         }
     }
+}
+
+/// The field of the request that a claim is made from.
+fn claim_field(name: &str) -> String {
+    match name {
+        "aud" => "audience",
+        "claims" => "intent_id",
+        name => name,
+    }
+    .to_owned()
 }
 
 fn header_field(name: &str) -> String {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::algorithm::{BadSignature, SignatureScheme};
 use crate::certificate::Certificate;
+use crate::format::jwt::{self, Expected, ExpectedProof, JwtKind, VerifiedProof};
 use crate::format::{cavage, http_message, jades, jws};
 use crate::profile::{Format, Profile, Settings};
 use crate::refusal::Refusal;
@@ -206,7 +207,7 @@ pub fn http_request(
     now: Timestamp,
 ) -> Result<Verified, VerifyError> {
     let context = context(profile, certificate, settings, now);
-    message(profile.request_format(), request.message(), context)
+    message(profile.request_format()?, request.message(), context)
 }
 
 /// Verifies the answer of a bank.
@@ -237,10 +238,86 @@ pub fn jws(
     now: Timestamp,
 ) -> Result<Verified, VerifyError> {
     let context = context(profile, certificate, settings, now);
-    match profile.request_format() {
+    match profile.request_format()? {
         Format::Jws(spec) => jws::verify(spec, jws, detached_payload, context),
         _ => Err(Refusal::FormatNotAllowed { what: "payloads" }.into()),
     }
+}
+
+/// A token whose signature and claims are good.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifiedJwt {
+    /// What was proven.
+    pub verified: Verified,
+    /// The claims, in the order they stand in.
+    pub claims: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Verifies a client assertion, request object or registration, as an authorisation server does. That its `jti` is new is
+/// for the caller to see to.
+///
+/// # Errors
+/// [`VerifyError`]: the first difference found.
+pub fn jwt(
+    profile: &Profile,
+    kind: JwtKind,
+    token: &str,
+    certificate: &Certificate,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<VerifiedJwt, VerifyError> {
+    let context = context(profile, certificate, settings, now);
+    let (verified, claims) =
+        jwt::verify(profile.jwt_format()?, token, Expected::Kind(kind), context)?;
+    Ok(VerifiedJwt { verified, claims })
+}
+
+/// Verifies the body of a request that came to a bank at `url`, as the bank does.
+///
+/// # Errors
+/// [`VerifyError`]: the first difference found.
+pub fn jwt_request_body(
+    profile: &Profile,
+    token: &str,
+    url: &str,
+    certificate: &Certificate,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<VerifiedJwt, VerifyError> {
+    let context = context(profile, certificate, settings, now);
+    let expected = Expected::RequestBody { url };
+    let (verified, claims) = jwt::verify(profile.jwt_format()?, token, expected, context)?;
+    Ok(VerifiedJwt { verified, claims })
+}
+
+/// Verifies the body of a bank's answer, under the bank's certificate.
+///
+/// # Errors
+/// [`VerifyError`]: the first difference found.
+pub fn jwt_answer_body(
+    profile: &Profile,
+    token: &str,
+    certificate: &Certificate,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<VerifiedJwt, VerifyError> {
+    let context = context(profile, certificate, settings, now);
+    let (verified, claims) =
+        jwt::verify(profile.jwt_format()?, token, Expected::AnswerBody, context)?;
+    Ok(VerifiedJwt { verified, claims })
+}
+
+/// Verifies a DPoP proof, as a server does. Needs no profile and no certificate: the proof brings its key, and RFC 9449
+/// leaves nothing to choose. That its `jti` is new and its key the token's is for the caller to see to.
+///
+/// # Errors
+/// [`VerifyError`]: the first difference found.
+pub fn dpop_proof(
+    proof: &str,
+    expected: ExpectedProof<'_>,
+    now: Timestamp,
+) -> Result<VerifiedProof, VerifyError> {
+    jwt::verify_dpop_proof(proof, expected, now)
 }
 
 /// The certificate a request carries, when the profile makes it carry one. Nothing about it is proven.
@@ -251,7 +328,7 @@ pub fn certificate_of_request(
     profile: &Profile,
     request: &HttpRequest,
 ) -> Result<Option<Certificate>, VerifyError> {
-    certificate_of(profile.request_format(), request.message())
+    certificate_of(profile.request_format()?, request.message())
 }
 
 /// The certificate a response carries, when the profile makes it carry one. Nothing about it is proven.

@@ -113,6 +113,88 @@ impl PublicKey {
         self.0.key_type
     }
 
+    /// The numbers of the key.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        let bits = &self.0.bits;
+        let point = |curve| {
+            let (x, y) = bits[1..].split_at(bits.len() / 2);
+            Parts::Ec { curve, x, y }
+        };
+        match self.0.key_type {
+            KeyType::EcP256 => point("P-256"),
+            KeyType::EcP384 => point("P-384"),
+            KeyType::EcP521 => point("P-521"),
+            KeyType::Ed25519 => Parts::Ed25519 { x: bits },
+            KeyType::Rsa { .. } => {
+                // Cannot fail: an RSA key was read from these bytes when it was made.
+                let (modulus, exponent) = RsaPublicKey::from_der(bits)
+                    .map(|key| (key.modulus.as_bytes(), key.public_exponent.as_bytes()))
+                    .unwrap_or_default();
+                Parts::Rsa { modulus, exponent }
+            }
+        }
+    }
+
+    /// An RSA key from its numbers, big endian.
+    pub(super) fn from_rsa_parts(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        let malformed = |_| KeyError::Malformed {
+            what: "RSAPublicKey",
+        };
+        let key = RsaPublicKey {
+            modulus: UintRef::new(modulus).map_err(malformed)?,
+            public_exponent: UintRef::new(exponent).map_err(malformed)?,
+        };
+        let bits = key.to_der().map_err(malformed)?;
+        Self::from_spki_parts(RSA_ENCRYPTION, Some(AnyRef::NULL), &bits)
+    }
+
+    /// An Ed25519 key (RFC 8037 §2).
+    pub(super) fn from_ed25519(x: &[u8]) -> Result<Self, KeyError> {
+        Self::from_spki_parts(ED25519, None, x)
+    }
+
+    /// An EC key from the coordinates of its point, each as wide as the field (RFC 7518 §6.2.1.2).
+    pub(super) fn from_ec_parts(curve: &str, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
+        let (curve, half_len) = match curve {
+            "P-256" => (SECP256R1, 32),
+            "P-384" => (SECP384R1, 48),
+            "P-521" => (SECP521R1, 66),
+            other => {
+                return Err(KeyError::CurveUnsupported {
+                    oid: other.chars().take(16).collect(),
+                });
+            }
+        };
+        if x.len() != half_len || y.len() != half_len {
+            return Err(KeyError::Malformed {
+                what: "a coordinate is not as wide as the field",
+            });
+        }
+        Self::from_spki_parts(
+            EC_PUBLIC_KEY,
+            Some((&curve).into()),
+            &[&[0x04], x, y].concat(),
+        )
+    }
+
+    fn from_spki_parts(
+        algorithm: ObjectIdentifier,
+        parameters: Option<AnyRef<'_>>,
+        bits: &[u8],
+    ) -> Result<Self, KeyError> {
+        let malformed = |_| KeyError::Malformed {
+            what: "SubjectPublicKeyInfo",
+        };
+        let spki = Spki {
+            algorithm: AlgorithmIdentifier {
+                algorithm,
+                parameters,
+            },
+            subject_public_key: BitStringRef::from_bytes(bits).map_err(malformed)?,
+        };
+        Self::from_spki_der(&spki.to_der().map_err(malformed)?)
+    }
+
     /// Checks a raw signature (RSA and Ed25519 as is, ECDSA `r || s`) over `message`.
     ///
     /// # Errors
@@ -133,6 +215,22 @@ impl PublicKey {
             None => verify_p521(&self.0.bits, message, raw_signature),
         }
     }
+}
+
+/// The numbers of a public key, big endian; coordinates as wide as the field.
+pub(crate) enum Parts<'a> {
+    Rsa {
+        modulus: &'a [u8],
+        exponent: &'a [u8],
+    },
+    Ec {
+        curve: &'static str,
+        x: &'a [u8],
+        y: &'a [u8],
+    },
+    Ed25519 {
+        x: &'a [u8],
+    },
 }
 
 impl fmt::Debug for PublicKey {

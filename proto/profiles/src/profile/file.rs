@@ -11,6 +11,7 @@ use super::Format;
 use super::error::ProfileError;
 use super::layer::{Layers, position_of};
 use super::operation::Operation;
+use crate::format::jwt::JwtSpec;
 use crate::request::is_token;
 
 /// How sure we are of a profile.
@@ -49,8 +50,11 @@ pub(super) struct File {
     pub(super) settings: BTreeMap<String, String>,
     pub(super) freshness: Option<FreshnessFile>,
     pub(super) request_id: Option<RequestIdFile>,
-    pub(super) request: Format,
+    /// How requests are signed; none in a profile of tokens alone.
+    pub(super) request: Option<Format>,
     pub(super) response: Option<Format>,
+    /// Tokens for the authorisation server, and bodies that are tokens.
+    pub(super) jwt: Option<JwtSpec>,
     #[serde(default)]
     pub(super) operation: Vec<Operation>,
 }
@@ -138,15 +142,19 @@ impl File {
         if self.title.is_empty() || self.source.is_empty() {
             return Some("title: write it, and the source".into());
         }
-        self.request
-            .complaint(false)
+        if self.request.is_none() && self.jwt.is_none() {
+            return Some("say what is signed: a [request.<format>] table, or [jwt]".into());
+        }
+        if self.request.is_none() && self.response.is_some() {
+            return Some("response: it belongs to a [request.<format>] table".into());
+        }
+        let request = self.request.as_ref().and_then(|f| f.complaint(false));
+        let response = self.response.as_ref().and_then(|f| f.complaint(true));
+        let jwt = self.jwt.as_ref().and_then(JwtSpec::complaint);
+        request
             .map(|what| format!("request.{what}"))
-            .or_else(|| {
-                let response = self.response.as_ref()?;
-                response
-                    .complaint(true)
-                    .map(|what| format!("response.{what}"))
-            })
+            .or_else(|| response.map(|what| format!("response.{what}")))
+            .or_else(|| jwt.map(|what| format!("jwt.{what}")))
             .or_else(|| self.header_complaint())
             .or_else(|| self.settings_complaint())
             .or_else(|| self.operation.iter().find_map(Operation::complaint))
@@ -171,11 +179,25 @@ impl File {
         None
     }
 
+    /// The settings that nothing we sign goes without; those of answers are for comparing only.
+    pub(super) fn settings_required(&self) -> Vec<String> {
+        let mut required: Vec<String> = Vec::new();
+        let request = self.request.iter().flat_map(Format::settings);
+        let jwt = self.jwt.iter().flat_map(JwtSpec::settings);
+        for (name, optional) in request.chain(jwt) {
+            if !optional && !required.iter().any(|known| known == name) {
+                required.push(name.to_owned());
+            }
+        }
+        required
+    }
+
     /// Settings are described for people, and no description lies about a setting that nothing reads.
     fn settings_complaint(&self) -> Option<String> {
         let mut read = Vec::new();
         let response = self.response.as_ref().map(|format| ("response", format));
-        for (direction, format) in [("request", &self.request)].into_iter().chain(response) {
+        let request = self.request.as_ref().map(|format| ("request", format));
+        for (direction, format) in request.into_iter().chain(response) {
             for (name, _) in format.settings() {
                 if !self.settings.contains_key(name) {
                     let place = format.settings_place();
@@ -185,6 +207,14 @@ impl File {
                 }
                 read.push(name);
             }
+        }
+        for (name, _) in self.jwt.iter().flat_map(JwtSpec::settings) {
+            if !self.settings.contains_key(name) {
+                return Some(format!(
+                    "jwt: say what `{name}` is: [settings] {name} = \"..\""
+                ));
+            }
+            read.push(name);
         }
         let unread = |name: &&String| !read.contains(&name.as_str());
         let name = self.settings.keys().find(unread)?;

@@ -4,9 +4,10 @@
 //! file is.
 
 use super::{Format, Profile};
+use crate::format::jwt::JwtSpec;
 
 /// The parameters that tell profiles apart at a glance.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// The header with the signature, as far as it is always the same: `Authorization: Signature`.
     pub carrier: String,
@@ -19,14 +20,21 @@ pub struct Summary {
 }
 
 impl Profile {
-    /// What the profile makes of requests, in short.
+    /// What the profile makes of requests, or of JWTs where it signs no requests, in short.
     #[must_use]
     pub fn summary(&self) -> Summary {
         match &self.file.request {
-            Format::Cavage(spec) => spec.summary(),
-            Format::HttpMessage(spec) => spec.summary(),
-            Format::Jws(spec) => spec.summary(),
-            Format::Jades(spec) => spec.summary(),
+            Some(Format::Cavage(spec)) => spec.summary(),
+            Some(Format::HttpMessage(spec)) => spec.summary(),
+            Some(Format::Jws(spec)) => spec.summary(),
+            Some(Format::Jades(spec)) => spec.summary(),
+            None => self
+                .file
+                .jwt
+                .iter()
+                .map(JwtSpec::summary)
+                .next()
+                .unwrap_or_default(),
         }
     }
 }

@@ -14,6 +14,9 @@ use serde::Deserialize;
 use super::layer::line_of;
 use super::{Catalog, Profile, ProfileError, Settings, Source};
 use crate::certificate::{Certificate, Chain};
+use crate::format::jwt::{
+    ClientAssertion, DpopProof, ExpectedProof, JwtKind, JwtRequest, Registration, RequestObject,
+};
 use crate::prepared::{AssembleError, Prepared};
 use crate::refusal::Refusal;
 use crate::request::{BodyParts, HttpRequest, RequestParts};
@@ -39,7 +42,9 @@ pub struct Vector {
     now: Timestamp,
     #[serde(default = "example_authority")]
     authority: String,
+    #[serde(default = "example_method")]
     method: String,
+    #[serde(default = "example_target")]
     target: String,
     #[serde(default)]
     headers: Vec<(String, String)>,
@@ -47,6 +52,8 @@ pub struct Vector {
     body: String,
     #[serde(default)]
     settings: BTreeMap<String, String>,
+    /// The JWT that is asked for, in the place of a signature over the request.
+    jwt: Option<AskedJwt>,
     /// PEM, leaf first; that of the example TPP alone when there is none.
     certificate: Option<String>,
     /// The string to sign, a line each; an empty last one stands for a line feed at the end.
@@ -60,9 +67,33 @@ pub struct Vector {
     signature: String,
 }
 
+/// A JWT, in the fields of its request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum AskedJwt {
+    ClientAssertion(ClientAssertion),
+    RequestObject(Box<RequestObject>),
+    Registration(Box<Registration>),
+    /// For the vector's request.
+    DpopProof,
+    /// The body of the vector's request.
+    Body,
+}
+
+/// The `jti` of every vector.
+const EXAMPLE_JTI: &str = "99391c7e-ad88-49ec-a2ad-99ddcb1f7721";
+
 /// Tue, 18 Sep 2018 09:51:01 GMT.
 fn example_time() -> Timestamp {
     Timestamp::constant(1_537_264_261, 0)
+}
+
+fn example_method() -> String {
+    "GET".into()
+}
+
+fn example_target() -> String {
+    "/".into()
 }
 
 fn example_authority() -> String {
@@ -136,6 +167,22 @@ impl Vectors {
     }
 }
 
+impl AskedJwt {
+    fn of<'a>(&self, request: &'a HttpRequest) -> JwtRequest<'a> {
+        match self {
+            Self::ClientAssertion(asked) => JwtRequest::ClientAssertion(asked.clone()),
+            Self::RequestObject(asked) => JwtRequest::RequestObject(asked.clone()),
+            Self::Registration(asked) => JwtRequest::Registration(asked.clone()),
+            Self::DpopProof => JwtRequest::DpopProof(DpopProof {
+                request,
+                access_token_sha256: None,
+                nonce: None,
+            }),
+            Self::Body => JwtRequest::Body(request),
+        }
+    }
+}
+
 impl Vector {
     /// What it shows: `POST with every conditional header`.
     #[must_use]
@@ -153,7 +200,13 @@ impl Vector {
         let request = self.request(&[])?;
         let certificates = self.certificates()?;
         let chain = chain(&certificates)?;
-        Ok(profile.prepare(&request, chain, &settings, self.now)?)
+        Ok(match &self.jwt {
+            Some(asked) => {
+                let asked = asked.of(&request);
+                profile.prepare_jwt(&asked, chain.leaf(), &settings, EXAMPLE_JTI, self.now)?
+            }
+            None => profile.prepare(&request, chain, &settings, self.now)?,
+        })
     }
 
     /// Compares: string to sign, headers to set, signature; then verifies the signed request as a bank would.
@@ -167,11 +220,43 @@ impl Vector {
         // What is no base64 is no signature either.
         let signature = STANDARD.decode(&self.signature).unwrap_or_default();
         let signed = prepared.assemble(&signature)?;
-        if !signed.headers().is_empty() {
+        if let (Some(asked), Some(jwt)) = (&self.jwt, signed.jws()) {
+            self.verify_jwt(profile, asked, jwt)?;
+        } else if !signed.headers().is_empty() {
             let sent = self.request(signed.headers())?;
             let certificates = self.certificates()?;
             let leaf = chain(&certificates)?.leaf();
             verify::http_request(profile, &sent, leaf, &self.settings(), self.now)?;
+        }
+        Ok(())
+    }
+
+    fn verify_jwt(
+        &self,
+        profile: &Profile,
+        asked: &AskedJwt,
+        jwt: &str,
+    ) -> Result<(), VectorError> {
+        let request = self.request(&[])?;
+        let certificates = self.certificates()?;
+        let (certificate, settings) = (chain(&certificates)?.leaf(), self.settings());
+        match asked.of(&request).kind() {
+            JwtKind::DpopProof => {
+                let expected = ExpectedProof {
+                    request: &request,
+                    access_token_sha256: None,
+                    nonce: None,
+                    age_seconds_max: 0,
+                };
+                verify::dpop_proof(jwt, expected, self.now)?;
+            }
+            JwtKind::Body => {
+                let url = format!("https://{}{}", request.authority(), request.path());
+                verify::jwt_request_body(profile, jwt, &url, certificate, &settings, self.now)?;
+            }
+            kind => {
+                verify::jwt(profile, kind, jwt, certificate, &settings, self.now)?;
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod golden;
 mod http_message;
 mod jades;
 mod jws;
+mod jwt;
 mod keys;
 mod laws;
 mod operations;

@@ -152,7 +152,7 @@ fn x5c_chain(chain: Chain<'_>, wanted: impl Fn(&Certificate) -> bool) -> Result<
 }
 
 pub(crate) fn x5t_s256(certificate: &Certificate) -> String {
-    URL_SAFE_NO_PAD.encode(certificate.sha256())
+    certificate.x5t_s256()
 }
 
 /// `type/subtype` in lower case, parameters cut off.
