@@ -19,6 +19,8 @@ use sealkeep_proto::v1::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tonic::transport::Channel;
+use tonic::{Request, Response, Status};
 
 /// Works for one bank with the credentials bound to it. Cloning is cheap.
 #[derive(Clone)]
@@ -134,16 +136,10 @@ impl BankHandle {
             credential: self.credential.to_string(),
             payload: payload.to_vec(),
         };
-        let answer = self
-            .sealkeep
-            .line()
-            .call(
-                self.sealkeep.timeout(),
-                request,
-                async |channel, request| SigningServiceClient::new(channel).sign_jws(request).await,
-            )
-            .await?;
-        Ok(answer.into())
+        let answer = self.call(request, async |channel, request| {
+            SigningServiceClient::new(channel).sign_jws(request).await
+        });
+        Ok(answer.await?.into())
     }
 
     /// The client side of mutual TLS to the bank, with a key that stays in the token. `roots` are those that may have
@@ -170,18 +166,27 @@ impl BankHandle {
         send_body: bool,
     ) -> Result<SignHttpRequestResponse, Error> {
         let request = self.http_message(head, body, send_body);
-        self.sealkeep
-            .line()
-            .call(
-                self.sealkeep.timeout(),
-                request,
-                async |channel, request| {
-                    SigningServiceClient::new(channel)
-                        .sign_http_request(request)
-                        .await
-                },
-            )
-            .await
+        let answer = self.call(request, async |channel, request| {
+            let mut signing = SigningServiceClient::new(channel);
+            signing.sign_http_request(request).await
+        });
+        answer.await
+    }
+
+    /// The name of the credential; empty for the one the bank lists first.
+    pub(crate) fn credential_name(&self) -> &str {
+        &self.credential
+    }
+
+    /// Makes one call that signs: tried again only when the service was not available.
+    pub(crate) async fn call<Q, A, F, Fut>(&self, request: Q, rpc: F) -> Result<A, Error>
+    where
+        Q: Clone,
+        F: Fn(Channel, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<A>, Status>>,
+    {
+        let line = self.sealkeep.line();
+        line.call(self.sealkeep.timeout(), request, rpc).await
     }
 
     async fn explain_once(
@@ -194,20 +199,11 @@ impl BankHandle {
         let request = ExplainSignatureRequest {
             request: Some(asked),
         };
-        let answer = self
-            .sealkeep
-            .line()
-            .call(
-                self.sealkeep.timeout(),
-                request,
-                async |channel, request| {
-                    SigningServiceClient::new(channel)
-                        .explain_signature(request)
-                        .await
-                },
-            )
-            .await?;
-        Ok(answer.into())
+        let answer = self.call(request, async |channel, request| {
+            let mut signing = SigningServiceClient::new(channel);
+            signing.explain_signature(request).await
+        });
+        Ok(answer.await?.into())
     }
 
     fn http_message(

@@ -13,7 +13,7 @@ use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
 /// Every bytes field that a request may carry, and why it is no door to a free signature.
-const BYTES_IN_REQUESTS: [(&str, &str); 6] = [
+const BYTES_IN_REQUESTS: [(&str, &str); 8] = [
     (
         "Header.value",
         "a header value; the service lays out the string that is signed",
@@ -29,6 +29,14 @@ const BYTES_IN_REQUESTS: [(&str, &str); 6] = [
     (
         "SignJwsRequest.payload",
         "wrapped in a JWS whose header the service builds",
+    ),
+    (
+        "SignDpopProofRequest.access_token_sha256",
+        "becomes the claim `ath` of a proof whose other claims the service makes",
+    ),
+    (
+        "SignJwtBodyRequest.body",
+        "a JSON object, made a JWT whose audience and issuer the service sets",
     ),
     (
         "SignTls13Request.transcript_hash",

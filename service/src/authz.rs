@@ -120,8 +120,14 @@ pub fn grant(
 /// Which purpose a key must have for an operation.
 pub fn purpose(operation: Operation) -> Purpose {
     match operation {
-        Operation::SignHttp | Operation::SignJws => Purpose::Seal,
         Operation::Tls => Purpose::Transport,
+        Operation::SignHttp
+        | Operation::SignJws
+        | Operation::SignClientAssertion
+        | Operation::SignRequestObject
+        | Operation::SignDpopProof
+        | Operation::SignRegistration
+        | Operation::SignJwtBody => Purpose::Seal,
     }
 }
 

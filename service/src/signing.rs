@@ -8,6 +8,7 @@
 //! without an end.
 
 mod explain;
+mod jwt;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,6 +32,7 @@ use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::{Snapshot, World};
 
 pub use explain::{Explained, Explanation};
+pub use jwt::{AskedJwt, Endpoint, JwtInput};
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]

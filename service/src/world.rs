@@ -34,6 +34,8 @@ pub struct Destination {
     pub bank: Bank,
     /// Its profile.
     pub profile: Arc<Profile>,
+    /// The profile of its authorisation server's JWTs; the same when the bank names no other.
+    pub oauth_profile: Arc<Profile>,
     /// Its values for the profile.
     pub settings: Settings,
     /// The version of each credential that it accepts now.
@@ -47,6 +49,7 @@ impl Destination {
     pub(crate) fn new(
         bank: Bank,
         profile: &Profile,
+        oauth_profile: &Profile,
         bound: BTreeMap<Name, Arc<Version>>,
         credentials: &BTreeMap<Name, Arc<Credential>>,
     ) -> Self {
@@ -61,6 +64,7 @@ impl Destination {
         let settings = Settings::from(bank.settings.clone());
         Self {
             profile: Arc::new(profile.clone()),
+            oauth_profile: Arc::new(oauth_profile.clone()),
             settings,
             bound,
             defaults,
@@ -146,7 +150,8 @@ impl World {
     pub async fn with_catalog(&self, catalog: Arc<Catalog>) -> Result<Snapshot, WorldError> {
         let snapshot = read(&self.store, catalog).await?;
         for destination in snapshot.banks.values() {
-            let checked = destination.profile.check_settings(&destination.settings);
+            let profiles = [&*destination.profile, &*destination.oauth_profile];
+            let checked = destination.settings.check(&profiles);
             checked.map_err(|problem| WorldError::SettingsUnfit {
                 bank: destination.bank.name.clone(),
                 profile: destination.bank.profile.clone(),
@@ -205,11 +210,17 @@ fn destination(
     bound: BTreeMap<Name, Arc<Version>>,
     credentials: &BTreeMap<Name, Arc<Credential>>,
 ) -> Result<Destination, WorldError> {
-    let profile = catalog
-        .get(&bank.profile)
-        .ok_or_else(|| WorldError::ProfileUnknown {
+    let profile = |name: &String| {
+        let unknown = || WorldError::ProfileUnknown {
             bank: bank.name.clone(),
-            profile: bank.profile.clone(),
-        })?;
-    Ok(Destination::new(bank, profile, bound, credentials))
+            profile: name.clone(),
+        };
+        catalog.get(name).ok_or_else(unknown)
+    };
+    let signing = profile(&bank.profile)?;
+    let oauth = match bank.oauth_profile.as_str() {
+        "" => signing,
+        _ => profile(&bank.oauth_profile)?,
+    };
+    Ok(Destination::new(bank, signing, oauth, bound, credentials))
 }

@@ -290,6 +290,7 @@ impl tls_service_server::TlsService for State {
             signature_schemes: version.schemes.clone(),
             tls12_allowed: script.tls12_allowed,
             hosts: script.hosts.clone(),
+            ..GetTlsIdentityResponse::default()
         }))
     }
 

@@ -173,23 +173,16 @@ impl Profile {
             .map(|(name, about)| (name.as_str(), about.as_str()))
     }
 
+    fn knows_setting(&self, name: &str) -> bool {
+        self.file.settings.contains_key(name)
+    }
+
     /// Checks the settings of a bank: none missing, none unknown, all usable.
     ///
     /// # Errors
     /// [`Refusal::SettingMissing`], [`Refusal::SettingUnknown`], [`Refusal::SettingInvalid`].
     pub fn check_settings(&self, settings: &Settings) -> Result<(), Refusal> {
-        for name in &self.required_settings {
-            settings.require(name)?;
-        }
-        for (name, value) in settings.iter() {
-            if !self.file.settings.contains_key(name) {
-                return Err(Refusal::SettingUnknown {
-                    name: name.to_owned(),
-                });
-            }
-            settings::usable(name, value)?;
-        }
-        Ok(())
+        settings.check(&[self])
     }
 
     /// What a request does. `path` is the path below the bank's base path. `None`: the profile does not know, and nobody
@@ -236,7 +229,7 @@ impl Profile {
         })
     }
 
-    /// Whether the profile signs requests; if not, it is one of tokens alone.
+    /// Whether the profile signs requests; if not, it is one of JWTs alone.
     #[must_use]
     pub fn signs_requests(&self) -> bool {
         self.file.request.is_some()
@@ -323,16 +316,16 @@ impl Profile {
         jws::prepare(spec, payload, certificate.into(), settings, now)
     }
 
-    /// Whether the profile signs tokens.
+    /// Whether the profile signs JWTs.
     #[must_use]
     pub fn signs_jwt(&self) -> bool {
         self.file.jwt.is_some()
     }
 
-    /// Prepares a token for an authorisation server, or a body that is a token. `jti` must never have been used before.
+    /// Prepares a JWT for an authorisation server, or a body that is one. `jti` must never have been used before.
     ///
     /// # Errors
-    /// [`Refusal::FormatNotAllowed`] when the profile has no such token; [`Refusal::ClaimMissing`],
+    /// [`Refusal::FormatNotAllowed`] when the profile has no such JWT; [`Refusal::ClaimMissing`],
     /// [`Refusal::ClaimInvalid`], [`Refusal::ClaimUnknown`]; others as [`Self::prepare`].
     pub fn prepare_jwt(
         &self,
@@ -352,7 +345,7 @@ impl Profile {
     }
 
     pub(crate) fn jwt_format(&self) -> Result<&JwtSpec, Refusal> {
-        let not_allowed = Refusal::FormatNotAllowed { what: "tokens" };
+        let not_allowed = Refusal::FormatNotAllowed { what: "JWTs" };
         self.file.jwt.as_ref().ok_or(not_allowed)
     }
 

@@ -291,13 +291,13 @@ pub enum Refusal {
         /// The other format.
         what: &'static str,
     },
-    /// A claim that a token of its kind has to have.
+    /// A claim that a JWT of its kind has to have.
     #[error("claim {name} is missing")]
     ClaimMissing {
         /// The claim.
         name: String,
     },
-    /// A claim that a token of its kind has not, or that the caller may not set.
+    /// A claim that a JWT of its kind has not, or that the caller may not set.
     #[error("claim {name} does not belong here")]
     ClaimUnknown {
         /// The claim.

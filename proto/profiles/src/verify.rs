@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use crate::algorithm::{BadSignature, SignatureScheme};
 use crate::certificate::Certificate;
-use crate::format::jwt::{self, Expected, ExpectedProof, JwtKind, VerifiedProof};
-use crate::format::{cavage, http_message, jades, jws};
+use crate::format::jwt::{Expected, ExpectedProof, JwtKind, VerifiedProof};
+use crate::format::{self, cavage, http_message, jades, jws};
 use crate::profile::{Format, Profile, Settings};
 use crate::refusal::Refusal;
 use crate::request::{HttpRequest, HttpResponse, Message};
@@ -244,7 +244,7 @@ pub fn jws(
     }
 }
 
-/// A token whose signature and claims are good.
+/// A JWT whose signature and claims are good.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerifiedJwt {
     /// What was proven.
@@ -261,14 +261,14 @@ pub struct VerifiedJwt {
 pub fn jwt(
     profile: &Profile,
     kind: JwtKind,
-    token: &str,
+    jwt: &str,
     certificate: &Certificate,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
     let (verified, claims) =
-        jwt::verify(profile.jwt_format()?, token, Expected::Kind(kind), context)?;
+        format::jwt::verify(profile.jwt_format()?, jwt, Expected::Kind(kind), context)?;
     Ok(VerifiedJwt { verified, claims })
 }
 
@@ -278,7 +278,7 @@ pub fn jwt(
 /// [`VerifyError`]: the first difference found.
 pub fn jwt_request_body(
     profile: &Profile,
-    token: &str,
+    jwt: &str,
     url: &str,
     certificate: &Certificate,
     settings: &Settings,
@@ -286,7 +286,7 @@ pub fn jwt_request_body(
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
     let expected = Expected::RequestBody { url };
-    let (verified, claims) = jwt::verify(profile.jwt_format()?, token, expected, context)?;
+    let (verified, claims) = format::jwt::verify(profile.jwt_format()?, jwt, expected, context)?;
     Ok(VerifiedJwt { verified, claims })
 }
 
@@ -296,19 +296,19 @@ pub fn jwt_request_body(
 /// [`VerifyError`]: the first difference found.
 pub fn jwt_answer_body(
     profile: &Profile,
-    token: &str,
+    jwt: &str,
     certificate: &Certificate,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
     let (verified, claims) =
-        jwt::verify(profile.jwt_format()?, token, Expected::AnswerBody, context)?;
+        format::jwt::verify(profile.jwt_format()?, jwt, Expected::AnswerBody, context)?;
     Ok(VerifiedJwt { verified, claims })
 }
 
 /// Verifies a DPoP proof, as a server does. Needs no profile and no certificate: the proof brings its key, and RFC 9449
-/// leaves nothing to choose. That its `jti` is new and its key the token's is for the caller to see to.
+/// leaves nothing to choose. That its `jti` is new and its key the access token's is for the caller to see to.
 ///
 /// # Errors
 /// [`VerifyError`]: the first difference found.
@@ -317,7 +317,7 @@ pub fn dpop_proof(
     expected: ExpectedProof<'_>,
     now: Timestamp,
 ) -> Result<VerifiedProof, VerifyError> {
-    jwt::verify_dpop_proof(proof, expected, now)
+    format::jwt::verify_dpop_proof(proof, expected, now)
 }
 
 /// The certificate a request carries, when the profile makes it carry one. Nothing about it is proven.

@@ -3,6 +3,7 @@
 //! In: banks as an officer describes them. Out: banks in the store, bound to the newest active version of each
 //! credential they list. Never: a bank whose profile, settings or credentials do not exist.
 
+use sealkeep_profiles::profile::{Profile, Settings};
 use serde_json::json;
 
 use crate::audit::Event;
@@ -39,6 +40,14 @@ pub enum ApplyError {
         profile: String,
         /// What exists.
         known: String,
+    },
+    /// The OAuth profile has no JWTs.
+    #[error("banks[{bank}].oauth_profile: {profile} signs no JWTs; name one with a [jwt] table")]
+    NotOauth {
+        /// Which bank.
+        bank: Name,
+        /// What it names.
+        profile: String,
     },
     /// The profile asks for other settings.
     #[error("banks[{bank}].settings: {problem}")]
@@ -106,21 +115,21 @@ impl Registry {
             bank: name(),
             source,
         })?;
-        let catalog = &snapshot.catalog;
-        let profile = catalog
-            .get(&bank.profile)
-            .ok_or_else(|| ApplyError::ProfileUnknown {
-                bank: name(),
-                profile: bank.profile.clone(),
-                known: catalog
-                    .iter()
-                    .map(|p| p.name())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })?;
-        let settings = bank.settings.clone().into();
-        profile
-            .check_settings(&settings)
+        let mut profiles = vec![profile_of(bank, &bank.profile, snapshot)?];
+        if !bank.oauth_profile.is_empty() {
+            let oauth = profile_of(bank, &bank.oauth_profile, snapshot)?;
+            if !oauth.signs_jwt() {
+                let profile = bank.oauth_profile.clone();
+                return Err(ApplyError::NotOauth {
+                    bank: name(),
+                    profile,
+                });
+            }
+            profiles.push(oauth);
+        }
+        let settings: Settings = bank.settings.clone().into();
+        settings
+            .check(&profiles)
             .map_err(|e| ApplyError::Settings {
                 bank: name(),
                 problem: e.to_string(),
@@ -137,6 +146,21 @@ impl Registry {
             None => Ok(()),
         }
     }
+}
+
+/// A profile that a bank names.
+fn profile_of<'a>(
+    bank: &Bank,
+    name: &str,
+    snapshot: &'a Snapshot,
+) -> Result<&'a Profile, ApplyError> {
+    let catalog = &snapshot.catalog;
+    let known = || catalog.iter().map(Profile::name).collect::<Vec<_>>();
+    catalog.get(name).ok_or_else(|| ApplyError::ProfileUnknown {
+        bank: bank.name.clone(),
+        profile: name.to_owned(),
+        known: known().join(", "),
+    })
 }
 
 /// A credential that the bank has no version of yet is bound to its newest active one.

@@ -123,15 +123,42 @@ pub enum Operation {
     SignJws,
     /// Open mutual TLS.
     Tls,
+    /// Sign a client assertion.
+    SignClientAssertion,
+    /// Sign an authorisation request.
+    SignRequestObject,
+    /// Sign a DPoP proof.
+    SignDpopProof,
+    /// Sign a client registration.
+    SignRegistration,
+    /// Make the body of a request a JWT.
+    SignJwtBody,
 }
 
 impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 8] = [
+        Self::SignHttp,
+        Self::SignJws,
+        Self::Tls,
+        Self::SignClientAssertion,
+        Self::SignRequestObject,
+        Self::SignDpopProof,
+        Self::SignRegistration,
+        Self::SignJwtBody,
+    ];
+
     /// The word of the API, the store and the audit log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SignHttp => "sign-http",
             Self::SignJws => "sign-jws",
             Self::Tls => "tls",
+            Self::SignClientAssertion => "sign-client-assertion",
+            Self::SignRequestObject => "sign-request-object",
+            Self::SignDpopProof => "sign-dpop-proof",
+            Self::SignRegistration => "sign-registration",
+            Self::SignJwtBody => "sign-jwt-body",
         }
     }
 }

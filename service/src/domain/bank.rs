@@ -38,6 +38,9 @@ pub struct Bank {
     pub base_path: String,
     /// The signing profile.
     pub profile: String,
+    /// The profile of its authorisation server's JWTs; empty when the signing profile has them.
+    #[serde(default)]
+    pub oauth_profile: String,
     /// Values the profile asks for.
     pub settings: BTreeMap<String, String>,
     /// The credentials that may be used; the first of a purpose is the default.
@@ -221,6 +224,7 @@ mod tests {
                 .collect(),
             base_path: base_path.to_owned(),
             profile: "berlin-group-1.3.4".to_owned(),
+            oauth_profile: String::new(),
             settings: BTreeMap::new(),
             credentials: vec![Name::try_from("acme-seal").unwrap()],
             tls12_allowed: false,

@@ -27,6 +27,20 @@ pub(super) struct Entry<T> {
     pub(super) message: T,
 }
 
+impl<T> Entry<T> {
+    /// The same with another message.
+    pub(super) fn map<U>(
+        self,
+        message: impl FnOnce(T) -> Result<U, Status>,
+    ) -> Result<Entry<U>, Status> {
+        Ok(Entry {
+            caller: self.caller,
+            deadline: self.deadline,
+            message: message(self.message)?,
+        })
+    }
+}
+
 /// Lets a request in.
 pub(super) fn enter<T>(request: Request<T>) -> Result<Entry<T>, Status> {
     enter_within(request, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS)

@@ -287,6 +287,7 @@ impl OnWire for ApplyError {
             Self::Twice(_) => "NAMED_TWICE",
             Self::Malformed { .. } => "BANK_MALFORMED",
             Self::ProfileUnknown { .. } => "PROFILE_UNKNOWN",
+            Self::NotOauth { .. } => "PROFILE_WITHOUT_JWT",
             Self::Settings { .. } => "SETTINGS_INVALID",
             Self::CredentialUnknown { .. } => "CREDENTIAL_UNKNOWN",
         };

@@ -10,6 +10,7 @@ mod credential;
 mod edge;
 mod entry;
 mod error;
+mod jwt;
 pub mod listener;
 mod signing;
 mod status;
@@ -25,6 +26,7 @@ use sealkeep_proto::v1::access_service_server::AccessServiceServer;
 use sealkeep_proto::v1::audit_service_server::AuditServiceServer;
 use sealkeep_proto::v1::bank_service_server::BankServiceServer;
 use sealkeep_proto::v1::credential_service_server::CredentialServiceServer;
+use sealkeep_proto::v1::jwt_service_server::JwtServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
 use sealkeep_proto::v1::status_service_server::StatusServiceServer;
 use sealkeep_proto::v1::tls_service_server::TlsServiceServer;
@@ -115,6 +117,7 @@ pub async fn serve(
         .add_service(health_service)
         .add_optional_service(reflection)
         .add_service(capped!(SigningServiceServer))
+        .add_service(capped!(JwtServiceServer))
         .add_service(capped!(TlsServiceServer))
         .add_service(capped!(CredentialServiceServer))
         .add_service(capped!(BankServiceServer))

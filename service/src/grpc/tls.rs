@@ -1,5 +1,6 @@
 //! `TlsService`.
 
+use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::format::certificate_verify;
 use sealkeep_proto::v1::{self, tls_service_server::TlsService};
 use tonic::{Request, Response, Status};
@@ -8,7 +9,7 @@ use super::Api;
 use super::entry::{Entry, enter};
 use super::error::{invalid, status_of};
 use crate::authz;
-use crate::domain::{CallerName, Operation, Version, VersionId};
+use crate::domain::{CallerName, Issued, Operation, Version, VersionId};
 use crate::signing::{Handshake, Released, SigningError, TlsInput};
 
 #[tonic::async_trait]
@@ -31,6 +32,7 @@ impl TlsService for Api {
             .get(grant.credential())
             .ok_or_else(not_bound)?;
         let (certificate_chain, signature_schemes) = identity(version);
+        let leaf = version.issued.as_ref().map(Issued::leaf);
         Ok(Response::new(v1::GetTlsIdentityResponse {
             credential: grant.credential().to_string(),
             version: version.id.resource(),
@@ -43,6 +45,10 @@ impl TlsService for Api {
                 .iter()
                 .map(|host| host.to_string())
                 .collect(),
+            subject: leaf
+                .map(|leaf| leaf.subject().rfc2253())
+                .unwrap_or_default(),
+            x5t_s256: leaf.map(Certificate::x5t_s256).unwrap_or_default(),
         }))
     }
 

@@ -84,20 +84,19 @@ impl Watch {
             return Ok(());
         }
         let credential = snapshot.credentials.get(self.credential.as_str());
-        let operations: &[Operation] = match credential.map(|c| c.purpose) {
-            Some(Purpose::Seal) => &[Operation::SignHttp, Operation::SignJws],
-            Some(Purpose::Transport) | None => &[Operation::Tls],
-        };
-        let granted = |operation: &Operation| {
+        let purpose = credential.map_or(Purpose::Transport, |c| c.purpose);
+        let of_purpose = |operation: &Operation| authz::purpose(*operation) == purpose;
+        let operations = Operation::ALL.into_iter().filter(of_purpose);
+        let granted = |operation: Operation| {
             authz::grant(
                 snapshot,
                 &self.caller,
-                *operation,
+                operation,
                 &self.credential,
                 &self.bank,
             )
         };
-        let mut results = operations.iter().map(granted);
+        let mut results = operations.map(granted);
         let first = results.next().map(|result| result.map(drop));
         match first {
             Some(Err(denied)) if !results.any(|result| result.is_ok()) => Err(denied),

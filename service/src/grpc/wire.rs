@@ -153,6 +153,7 @@ fn certificate(leaf: &sealkeep_profiles::certificate::Certificate) -> v1::Certif
             .unwrap_or_default()
             .to_owned(),
         sha256: hex::encode(leaf.sha256()),
+        x5t_s256: leaf.x5t_s256(),
     }
 }
 
@@ -187,6 +188,7 @@ pub(super) fn bank(wire: v1::Bank) -> Result<Bank, Status> {
         settings: wire.settings.into_iter().collect(),
         credentials,
         tls12_allowed: wire.tls12_allowed,
+        oauth_profile: wire.oauth_profile,
     })
 }
 
@@ -210,6 +212,7 @@ pub(super) fn bank_out(destination: &Destination) -> v1::Bank {
         credentials: bank.credentials.iter().map(Name::to_string).collect(),
         tls12_allowed: bank.tls12_allowed,
         bindings: bank.credentials.iter().map(binding).collect(),
+        oauth_profile: bank.oauth_profile.clone(),
     }
 }
 
@@ -253,10 +256,15 @@ fn operation(wire: i32) -> Result<Operation, Status> {
         Ok(v1::Operation::SignHttp) => Ok(Operation::SignHttp),
         Ok(v1::Operation::SignJws) => Ok(Operation::SignJws),
         Ok(v1::Operation::Tls) => Ok(Operation::Tls),
-        _ => Err(invalid(
-            "callers.grants.operations",
-            "sign-http, sign-jws or tls",
-        )),
+        Ok(v1::Operation::SignClientAssertion) => Ok(Operation::SignClientAssertion),
+        Ok(v1::Operation::SignRequestObject) => Ok(Operation::SignRequestObject),
+        Ok(v1::Operation::SignDpopProof) => Ok(Operation::SignDpopProof),
+        Ok(v1::Operation::SignRegistration) => Ok(Operation::SignRegistration),
+        Ok(v1::Operation::SignJwtBody) => Ok(Operation::SignJwtBody),
+        Ok(v1::Operation::Unspecified) | Err(_) => {
+            let words = Operation::ALL.map(Operation::as_str).join(", ");
+            Err(invalid("callers.grants.operations", words))
+        }
     }
 }
 
@@ -271,6 +279,11 @@ pub(super) fn caller_out(caller: &Caller) -> v1::Caller {
         Operation::SignHttp => v1::Operation::SignHttp.into(),
         Operation::SignJws => v1::Operation::SignJws.into(),
         Operation::Tls => v1::Operation::Tls.into(),
+        Operation::SignClientAssertion => v1::Operation::SignClientAssertion.into(),
+        Operation::SignRequestObject => v1::Operation::SignRequestObject.into(),
+        Operation::SignDpopProof => v1::Operation::SignDpopProof.into(),
+        Operation::SignRegistration => v1::Operation::SignRegistration.into(),
+        Operation::SignJwtBody => v1::Operation::SignJwtBody.into(),
     };
     let grant = |grant: &GrantRule| v1::Grant {
         operations: grant.operations.iter().map(operation).collect(),

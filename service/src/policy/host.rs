@@ -8,13 +8,20 @@ use super::{Case, Facts, Unfit};
 pub(super) fn check(case: &Case<'_>) -> Result<(), Unfit> {
     let bank = &case.destination.bank;
     match case.facts {
-        Facts::Http(request) if !bank.has_host(request.authority()) => Err(Unfit::Host {
-            host: request.authority().to_owned(),
-        }),
+        Facts::Http(request) | Facts::DpopProof(request) if !bank.has_host(request.authority()) => {
+            Err(Unfit::Host {
+                host: request.authority().to_owned(),
+            })
+        }
         Facts::Tls12 { .. } if !bank.tls12_allowed => Err(Unfit::Tls12),
         Facts::Tls12 { server_name } if !bank.has_server_name(server_name) => Err(Unfit::Host {
             host: server_name.to_owned(),
         }),
-        Facts::Http(_) | Facts::Jws | Facts::Tls13 | Facts::Tls12 { .. } => Ok(()),
+        Facts::Http(_)
+        | Facts::DpopProof(_)
+        | Facts::Jws
+        | Facts::Jwt
+        | Facts::Tls13
+        | Facts::Tls12 { .. } => Ok(()),
     }
 }

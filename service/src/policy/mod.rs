@@ -27,6 +27,10 @@ pub enum Facts<'a> {
     Http(&'a HttpRequest),
     /// A payload to be made a JWS.
     Jws,
+    /// A JWT for the authorisation server.
+    Jwt,
+    /// A DPoP proof for a request; what the request does is not asked, for tokens are fetched with one too.
+    DpopProof(&'a HttpRequest),
     /// A TLS 1.3 handshake; its destination cannot be proven.
     Tls13,
     /// A TLS 1.2 handshake with the server name its transcript proves.

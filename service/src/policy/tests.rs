@@ -120,13 +120,14 @@ impl Scene {
             hosts: BTreeSet::from([Host::try_from("api.bank.example".to_owned()).unwrap()]),
             base_path: self.base_path.into(),
             profile: self.profile.into(),
+            oauth_profile: String::new(),
             settings: BTreeMap::new(),
             credentials: vec![name("cred")],
             tls12_allowed: self.tls12_allowed,
         };
         let bound = BTreeMap::from([(name("cred"), version.clone())]);
         let profile = Catalog::embedded().get(self.profile).unwrap();
-        let destination = Destination::new(bank, profile, bound, &credentials);
+        let destination = Destination::new(bank, profile, profile, bound, &credentials);
         let caller = CallerName::try_from("tpp.test".to_owned()).unwrap();
         let rule = GrantRule {
             operations: BTreeSet::from([operation]),

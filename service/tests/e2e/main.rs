@@ -13,6 +13,7 @@ mod admin;
 mod crash;
 mod handshakes;
 mod house;
+mod jwt;
 mod profiles;
 mod signing;
 mod startup;

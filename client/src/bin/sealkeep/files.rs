@@ -117,6 +117,8 @@ struct BankEntry {
     #[serde(default)]
     base_path: String,
     profile: String,
+    #[serde(default)]
+    oauth_profile: String,
     credentials: Vec<String>,
     #[serde(default)]
     tls12_allowed: bool,
@@ -143,6 +145,7 @@ impl From<BankEntry> for Bank {
             hosts: entry.hosts,
             base_path: entry.base_path,
             profile: entry.profile,
+            oauth_profile: entry.oauth_profile,
             settings: entry.settings.into_iter().collect::<HashMap<_, _>>(),
             credentials: entry.credentials,
             tls12_allowed: entry.tls12_allowed,
@@ -189,6 +192,11 @@ enum OperationWord {
     SignHttp,
     SignJws,
     Tls,
+    SignClientAssertion,
+    SignRequestObject,
+    SignDpopProof,
+    SignRegistration,
+    SignJwtBody,
 }
 
 impl From<CallerEntry> for Caller {
@@ -214,6 +222,11 @@ impl From<GrantEntry> for Grant {
             OperationWord::SignHttp => Operation::SignHttp,
             OperationWord::SignJws => Operation::SignJws,
             OperationWord::Tls => Operation::Tls,
+            OperationWord::SignClientAssertion => Operation::SignClientAssertion,
+            OperationWord::SignRequestObject => Operation::SignRequestObject,
+            OperationWord::SignDpopProof => Operation::SignDpopProof,
+            OperationWord::SignRegistration => Operation::SignRegistration,
+            OperationWord::SignJwtBody => Operation::SignJwtBody,
         };
         Self {
             operations: entry

@@ -60,6 +60,11 @@ pub(crate) fn operations(grant: &Grant) -> String {
         Ok(Operation::SignHttp) => "sign-http",
         Ok(Operation::SignJws) => "sign-jws",
         Ok(Operation::Tls) => "tls",
+        Ok(Operation::SignClientAssertion) => "sign-client-assertion",
+        Ok(Operation::SignRequestObject) => "sign-request-object",
+        Ok(Operation::SignDpopProof) => "sign-dpop-proof",
+        Ok(Operation::SignRegistration) => "sign-registration",
+        Ok(Operation::SignJwtBody) => "sign-jwt-body",
         Ok(Operation::Unspecified) | Err(_) => "?",
     };
     grant

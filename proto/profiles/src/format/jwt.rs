@@ -1,7 +1,7 @@
 //! JSON Web Tokens of OAuth and FAPI: client assertions, request objects, DPoP proofs, registrations, and HTTP bodies.
 //!
 //! Comes in: what is asked for in typed fields, `[jwt]` parameters, certificate, settings, a fresh `jti`, the time. Goes out: the
-//! signing input of a compact JWS, and on the other side a verdict. The claims are made here, one file a kind of token,
+//! signing input of a compact JWS, and on the other side a verdict. The claims are made here, one file a kind of JWT,
 //! and nobody adds one: a caller that may have one kind cannot make it serve as another. `typ` tells the kinds apart where
 //! banks allow it; where both are plain `JWT`, only a client assertion has `sub` (RFC 9101 §10.8). Serves RFC 7519, RFC 8725.
 
@@ -41,7 +41,7 @@ pub(crate) use verify::{Expected, verify};
 /// The longest set of claims signed or read, in bytes.
 pub const CLAIMS_BYTES_MAX: usize = 256 * 1024;
 
-/// A kind of token.
+/// A kind of JWT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JwtKind {
     /// Authenticates the client at the authorisation server (RFC 7523 §2.2).
@@ -70,7 +70,7 @@ impl JwtKind {
     }
 }
 
-/// A token that is asked for.
+/// A JWT that is asked for.
 #[derive(Clone, Debug)]
 pub enum JwtRequest<'a> {
     /// See [`JwtKind::ClientAssertion`].
@@ -99,7 +99,7 @@ impl JwtRequest<'_> {
     }
 }
 
-/// What tokens are made of besides what is asked for.
+/// What JWTs are made of besides what is asked for.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub(crate) certificate: &'a Certificate,

@@ -50,10 +50,10 @@ pub(super) struct File {
     pub(super) settings: BTreeMap<String, String>,
     pub(super) freshness: Option<FreshnessFile>,
     pub(super) request_id: Option<RequestIdFile>,
-    /// How requests are signed; none in a profile of tokens alone.
+    /// How requests are signed; none in a profile of JWTs alone.
     pub(super) request: Option<Format>,
     pub(super) response: Option<Format>,
-    /// Tokens for the authorisation server, and bodies that are tokens.
+    /// JWTs for the authorisation server, and bodies that are one.
     pub(super) jwt: Option<JwtSpec>,
     #[serde(default)]
     pub(super) operation: Vec<Operation>,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Profile;
 use crate::refusal::Refusal;
 
 /// The longest value, in bytes.
@@ -39,6 +40,25 @@ impl Settings {
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// Checks them for a bank with these profiles: none missing, none that no profile knows, all usable.
+    ///
+    /// # Errors
+    /// [`Refusal::SettingMissing`], [`Refusal::SettingUnknown`], [`Refusal::SettingInvalid`].
+    pub fn check(&self, profiles: &[&Profile]) -> Result<(), Refusal> {
+        for name in profiles.iter().flat_map(|p| p.required_settings()) {
+            self.require(name)?;
+        }
+        for (name, value) in self.iter() {
+            if !profiles.iter().any(|profile| profile.knows_setting(name)) {
+                return Err(Refusal::SettingUnknown {
+                    name: name.to_owned(),
+                });
+            }
+            usable(name, value)?;
+        }
+        Ok(())
+    }
+
     /// A value that is there and usable: printable ASCII without `"`, so that it can stand in a quoted parameter.
     pub(crate) fn require(&self, name: &str) -> Result<&str, Refusal> {
         let value = self
@@ -49,7 +69,7 @@ impl Settings {
     }
 }
 
-pub(super) fn usable(name: &str, value: &str) -> Result<(), Refusal> {
+fn usable(name: &str, value: &str) -> Result<(), Refusal> {
     let invalid = |expected| {
         Err(Refusal::SettingInvalid {
             name: name.into(),

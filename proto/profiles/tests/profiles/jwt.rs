@@ -954,7 +954,7 @@ fn refuses_senseless_jwt_tables() {
         response_types = [\"code\"]\nrequired = [\"scope\"]\n";
     assert!(Profile::from_toml(&format!("{head}{jwt}{assertion}{object}")).is_ok());
     for (text, what) in [
-        (format!("{head}{jwt}"), "name a kind of token"),
+        (format!("{head}{jwt}"), "name a kind of JWT"),
         (head.to_owned(), "say what is signed"),
         (
             format!("{head}[jwt]\nschemes = []\n{assertion}"),
@@ -986,11 +986,11 @@ fn refuses_senseless_jwt_tables() {
         ),
         (
             format!("{head}{jwt}{assertion}typ = \"dpop+jwt\"\n"),
-            "another kind of token",
+            "another kind of JWT",
         ),
         (
             format!("{head}{jwt}{assertion}typ = \"x+jwt\"\n{object}typ = \"x+jwt\"\n"),
-            "another kind of token",
+            "another kind of JWT",
         ),
         (
             format!("{head}{jwt}{assertion}typ = \"a b\"\n"),

@@ -1,4 +1,4 @@
-//! Claims: how they are collected, and the rules that hold for tokens of every kind.
+//! Claims: how they are collected, and the rules that hold for JWTs of every kind.
 //!
 //! Comes in: names and values, in order. Goes out: JSON text, and refusals that name the claim. What is made here and what
 //! comes from outside is judged by the same rules. Never a claim twice, never a value in a message. Serves RFC 7519 §4.
@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 
 /// The longest `jti`, in bytes.
 pub const JTI_BYTES_MAX: usize = 128;
-/// The longest a token may be valid, in seconds (FAPI 1.0 part 2 §5.2.2, FAPI 2.0 message signing §5.3.1).
+/// The longest a JWT may be valid, in seconds (FAPI 1.0 part 2 §5.2.2, FAPI 2.0 message signing §5.3.1).
 pub const LIFETIME_SECONDS_MAX: u32 = 3600;
 /// The longest claim that is one text, in bytes, unless a rule says otherwise.
 const TEXT_BYTES_MAX: usize = 2048;
@@ -173,7 +173,7 @@ impl Claims {
         let lifetime = ends.saturating_sub(begins);
         match (1..=i64::from(LIFETIME_SECONDS_MAX)).contains(&lifetime) {
             true => Ok(issued),
-            false => Err(invalid("exp", "1 to 3600 seconds after the token begins")),
+            false => Err(invalid("exp", "1 to 3600 seconds after it begins")),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::claims::{Claims, invalid};
 use super::spec::JwtSpec;
-use super::verify::Token;
+use super::verify::Parsed;
 use super::{Facts, JwtKind};
 use crate::algorithm::{PublicKey, SignatureScheme};
 use crate::refusal::Refusal;
@@ -117,7 +117,7 @@ pub struct ExpectedProof<'a> {
 pub struct VerifiedProof {
     /// The key that made it.
     pub key: PublicKey,
-    /// Its thumbprint, to compare with `cnf.jkt` of the access token.
+    /// Its thumbprint, to compare with `cnf.jkt` of the access parsed.
     pub jkt: String,
     /// How it was signed.
     pub scheme: SignatureScheme,
@@ -133,13 +133,13 @@ pub(crate) fn verify(
     expected: ExpectedProof<'_>,
     now: Timestamp,
 ) -> Result<VerifiedProof, VerifyError> {
-    let token = Token::parse(proof)?;
-    token.header_only(&["typ", "alg", "jwk"])?;
-    token.header_is("typ", TYP)?;
-    let key = proof_key(&token)?;
-    let scheme = token.scheme()?;
-    token.verify(scheme, &key)?;
-    let claims = &token.claims;
+    let parsed = Parsed::parse(proof)?;
+    parsed.header_only(&["typ", "alg", "jwk"])?;
+    parsed.header_is("typ", TYP)?;
+    let key = proof_key(&parsed)?;
+    let scheme = parsed.scheme()?;
+    parsed.verify(scheme, &key)?;
+    let claims = &parsed.claims;
     let issued_at = check(claims, now, expected.age_seconds_max)?;
     if now.duration_since(issued_at).as_secs() > i64::from(expected.age_seconds_max) {
         return Err(VerifyError::Stale {
@@ -164,8 +164,8 @@ pub(crate) fn verify(
     })
 }
 
-fn proof_key(token: &Token<'_>) -> Result<PublicKey, VerifyError> {
-    let jwk = token.header.get("jwk").and_then(Value::as_object);
+fn proof_key(parsed: &Parsed<'_>) -> Result<PublicKey, VerifyError> {
+    let jwk = parsed.header.get("jwk").and_then(Value::as_object);
     let jwk = jwk.ok_or_else(|| VerifyError::MemberMissing { name: "jwk".into() })?;
     PublicKey::from_jwk(jwk).map_err(|_| VerifyError::MemberMismatch { name: "jwk".into() })
 }

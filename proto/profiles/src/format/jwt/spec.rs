@@ -1,6 +1,6 @@
-//! The parameters of tokens that authorisation servers disagree on.
+//! The parameters of JWTs that authorisation servers disagree on.
 //!
-//! Comes in: the `jwt` table of a profile. Goes out: [`JwtSpec`], checked. A kind of token whose table is not there is not
+//! Comes in: the `jwt` table of a profile. Goes out: [`JwtSpec`], checked. A kind of JWT whose table is not there is not
 //! signed. Unknown keys and combinations that make no sense are refused when the profile is loaded.
 
 use jiff::Timestamp;
@@ -119,7 +119,7 @@ impl JwtSpec {
             return Some("skew_seconds_max: at most 60 seconds".into());
         }
         if !self.dpop_proof && self.kinds().is_empty() {
-            return Some("name a kind of token, for example [jwt.client_assertion]".into());
+            return Some("name a kind of JWT, for example [jwt.client_assertion]".into());
         }
         if self.audiences().any(Vec::is_empty) {
             return Some("audience: name the setting with it, for example \"issuer\"".into());
@@ -172,7 +172,7 @@ impl JwtSpec {
             let taken = kinds.iter().take(index).find(rival);
             if *typ == dpop_proof::TYP || (*typ != "JWT" && taken.is_some()) {
                 return Some(format!(
-                    "{name}.typ: `{typ}` is that of another kind of token"
+                    "{name}.typ: `{typ}` is that of another kind of JWT"
                 ));
             }
         }

@@ -1,8 +1,8 @@
-//! Verifies tokens as an authorisation server or the other side of an API does.
+//! Verifies JWTs as an authorisation server or the other side of an API does.
 //!
 //! Comes in: a compact JWS from outside, the profile, the certificate its maker should have, the time. Goes out: its claims, or
 //! a `VerifyError` that names the member or claim. Members and claims that the profile does not have are errors, and so are
-//! doubled ones (RFC 7519 §4). Never takes a key from the token, but for DPoP proofs, whose key is what they prove.
+//! doubled ones (RFC 7519 §4). Never takes a key from the JWT, but for DPoP proofs, whose key is what they prove.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,12 +16,12 @@ use crate::format::json;
 use crate::refusal::Refusal;
 use crate::verify::{Context, Verified, VerifyError};
 
-/// The longest token read, in characters.
-const TOKEN_CHARS_MAX: usize = CLAIMS_BYTES_MAX * 4 / 3 + 16 * 1024;
+/// The longest JWT read, in characters.
+const JWT_CHARS_MAX: usize = CLAIMS_BYTES_MAX * 4 / 3 + 16 * 1024;
 /// The longest protected header read, in characters of base64url.
 const PROTECTED_CHARS_MAX: usize = 8 * 1024;
 
-/// What a token should be.
+/// What a JWT should be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expected<'a> {
     /// One of the kinds that say themselves who they are for.
@@ -32,8 +32,8 @@ pub(crate) enum Expected<'a> {
     AnswerBody,
 }
 
-/// A token in its parts; nothing about it is proven.
-pub(super) struct Token<'a> {
+/// A JWT in its parts; nothing about it is proven.
+pub(super) struct Parsed<'a> {
     pub(super) header: Map<String, Value>,
     pub(super) claims: Claims,
     signed: &'a str,
@@ -42,16 +42,16 @@ pub(super) struct Token<'a> {
 
 pub(crate) fn verify(
     spec: &JwtSpec,
-    token: &str,
+    jwt: &str,
     expected: Expected<'_>,
     context: Context<'_>,
 ) -> Result<(Verified, Map<String, Value>), VerifyError> {
-    let token = Token::parse(token)?;
+    let jwt = Parsed::parse(jwt)?;
     let key = context.certificate.public_key();
     let scheme = spec.scheme(key.key_type())?;
-    check_header(spec, &token, expected, scheme, context)?;
-    token.verify(scheme, key)?;
-    let (claims, settings, now) = (&token.claims, context.settings, context.now);
+    check_header(spec, &jwt, expected, scheme, context)?;
+    jwt.verify(scheme, key)?;
+    let (claims, settings, now) = (&jwt.claims, context.settings, context.now);
     let issued_at = match expected {
         Expected::Kind(JwtKind::ClientAssertion) => {
             client_assertion::check(spec, claims, settings, now)?
@@ -72,12 +72,12 @@ pub(crate) fn verify(
         signed_fields: fields.collect(),
         issued_at: Some(issued_at),
     };
-    Ok((verified, token.claims.into_members()))
+    Ok((verified, jwt.claims.into_members()))
 }
 
 fn check_header(
     spec: &JwtSpec,
-    token: &Token<'_>,
+    jwt: &Parsed<'_>,
     expected: Expected<'_>,
     scheme: SignatureScheme,
     context: Context<'_>,
@@ -86,18 +86,18 @@ fn check_header(
         Expected::Kind(kind) => kind,
         Expected::RequestBody { .. } | Expected::AnswerBody => JwtKind::Body,
     };
-    token.header_only(&["alg", "kid", "typ"])?;
-    if token.header.get("alg").and_then(Value::as_str) != Some(scheme.jws_name()) {
+    jwt.header_only(&["alg", "kid", "typ"])?;
+    if jwt.header.get("alg").and_then(Value::as_str) != Some(scheme.jws_name()) {
         return Err(VerifyError::AlgorithmLabel {
             expected: scheme.jws_name().into(),
         });
     }
     if let Some(typ) = spec.typ(kind)? {
-        token.header_is("typ", typ)?;
+        jwt.header_is("typ", typ)?;
     }
     // Whose key signs answers is told by the certificate; `key_id` names ours.
     if let (Some(key_id), false) = (&spec.key_id, matches!(expected, Expected::AnswerBody)) {
-        token.header_is(
+        jwt.header_is(
             "kid",
             &key_id.encode(context.certificate, context.settings)?,
         )?;
@@ -105,13 +105,13 @@ fn check_header(
     Ok(())
 }
 
-impl<'a> Token<'a> {
-    pub(super) fn parse(token: &'a str) -> Result<Self, VerifyError> {
+impl<'a> Parsed<'a> {
+    pub(super) fn parse(jwt: &'a str) -> Result<Self, VerifyError> {
         let malformed = || VerifyError::ParameterMalformed;
-        if token.len() > TOKEN_CHARS_MAX {
+        if jwt.len() > JWT_CHARS_MAX {
             return Err(malformed());
         }
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(malformed)?;
+        let (signed, signature) = jwt.rsplit_once('.').ok_or_else(malformed)?;
         let (protected, payload) = signed.split_once('.').ok_or_else(malformed)?;
         if protected.len() > PROTECTED_CHARS_MAX || payload.contains('.') {
             return Err(malformed());
