@@ -113,6 +113,18 @@ impl PublicKey {
         self.0.key_type
     }
 
+    /// Whether the point of an EC key is one of its curve; [`Self::verify`] and certificates find out by themselves, who
+    /// agrees on a key with a stranger has to ask first (NIST SP 800-56A §5.6.2.3).
+    pub(crate) fn is_on_curve(&self) -> bool {
+        let bits = &self.0.bits;
+        match self.0.key_type {
+            KeyType::EcP256 => p256::PublicKey::from_sec1_bytes(bits).is_ok(),
+            KeyType::EcP384 => p384::PublicKey::from_sec1_bytes(bits).is_ok(),
+            KeyType::EcP521 => p521::PublicKey::from_sec1_bytes(bits).is_ok(),
+            KeyType::Rsa { .. } | KeyType::Ed25519 => false,
+        }
+    }
+
     /// The numbers of the key.
     pub(crate) fn parts(&self) -> Parts<'_> {
         let bits = &self.0.bits;

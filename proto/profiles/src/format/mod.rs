@@ -12,6 +12,7 @@ pub mod certificate_verify;
 pub mod http_message;
 pub mod jades;
 mod json;
+pub mod jwe;
 pub mod jws;
 pub mod jwt;
 mod key_id;

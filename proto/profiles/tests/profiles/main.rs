@@ -7,6 +7,7 @@ mod files;
 mod golden;
 mod http_message;
 mod jades;
+mod jwe;
 mod jws;
 mod jwt;
 mod keys;
