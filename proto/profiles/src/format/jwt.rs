@@ -149,6 +149,11 @@ fn header(
     Ok(header)
 }
 
+/// Where a request goes: its URL without query and fragment, as RFC 9449 §4.2 has it for `htu`.
+fn endpoint(request: &HttpRequest) -> String {
+    format!("https://{}{}", request.authority(), request.path())
+}
+
 fn sign(
     scheme: SignatureScheme,
     header: &Map<String, Value>,

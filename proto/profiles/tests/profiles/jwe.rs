@@ -30,6 +30,7 @@ fn public(jwk: &Value) -> PublicKey {
 }
 
 /// What a token answers for the EC key of a private JWK.
+#[allow(clippy::disallowed_types, reason = "the test plays the token")]
 fn agree(jwk: &Value, peer: &PublicKey) -> Vec<u8> {
     let (secret, peer) = (bytes(&jwk["d"]), peer.jwk());
     let point = [&[4], &bytes(&peer["x"])[..], &bytes(&peer["y"])[..]].concat();

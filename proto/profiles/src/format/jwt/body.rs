@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::claims::{Claims, invalid};
 use super::spec::JwtSpec;
-use super::{Facts, JwtKind};
+use super::{Facts, JwtKind, endpoint};
 use crate::profile::Settings;
 use crate::refusal::Refusal;
 use crate::request::HttpRequest;
@@ -48,16 +48,11 @@ pub(super) fn claims(
         });
     }
     let mut claims = Claims::default();
-    claims.set("aud", url(request));
+    claims.set("aud", endpoint(request));
     claims.set("iss", facts.settings.require(&own.issuer)?);
     claims.set("jti", facts.jti);
     claims.set("iat", spec.issued(facts.now));
     Ok(claims.followed_by(text.to_owned()))
-}
-
-/// Where the request goes: the endpoint without its query.
-pub(super) fn url(request: &HttpRequest) -> String {
-    format!("https://{}{}", request.authority(), request.path())
 }
 
 /// A request that came to a bank for this audience; answers with `iat`.

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::claims::{Claims, invalid};
 use super::spec::JwtSpec;
 use super::verify::Parsed;
-use super::{Facts, JwtKind};
+use super::{Facts, JwtKind, endpoint};
 use crate::algorithm::{PublicKey, SignatureScheme};
 use crate::refusal::Refusal;
 use crate::request::{HttpRequest, Method};
@@ -47,7 +47,7 @@ pub(super) fn claims(
     let mut claims = Claims::default();
     claims.set("jti", facts.jti);
     claims.set("htm", asked.request.method().as_str());
-    claims.set("htu", url(asked.request));
+    claims.set("htu", endpoint(asked.request));
     claims.set("iat", spec.issued(facts.now));
     claims.set_some("ath", asked.access_token_sha256.map(ath));
     claims.set_some("nonce", asked.nonce);
@@ -62,11 +62,6 @@ pub(super) fn header(scheme: SignatureScheme, key: &PublicKey) -> Map<String, Va
     header.insert("alg".into(), scheme.jws_name().into());
     header.insert("jwk".into(), key.jwk());
     header
-}
-
-/// The target URI without query and fragment (RFC 9449 §4.2).
-fn url(request: &HttpRequest) -> String {
-    format!("https://{}{}", request.authority(), request.path())
 }
 
 fn ath(access_token_sha256: [u8; 32]) -> String {
@@ -117,7 +112,7 @@ pub struct ExpectedProof<'a> {
 pub struct VerifiedProof {
     /// The key that made it.
     pub key: PublicKey,
-    /// Its thumbprint, to compare with `cnf.jkt` of the access parsed.
+    /// Its thumbprint, to compare with `cnf.jkt` of the access token.
     pub jkt: String,
     /// How it was signed.
     pub scheme: SignatureScheme,
@@ -148,7 +143,7 @@ pub(crate) fn verify(
         });
     }
     claims.exactly("htm", expected.request.method().as_str())?;
-    claims.exactly("htu", &url(expected.request))?;
+    claims.exactly("htu", &endpoint(expected.request))?;
     same(
         claims,
         "ath",
