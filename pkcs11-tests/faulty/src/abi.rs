@@ -166,15 +166,15 @@ macro_rules! note {
 
 /// New objects get the handles that this module shows.
 macro_rules! show {
-    ($shim:ident made $value:ident) => {
+    ($shim:ident $call:ident made $value:ident) => {
         // SAFETY: the real module has just written the handle there, and it is the application's to read.
-        unsafe { $shim.token.show_new($value) }
+        unsafe { $shim.token.show_new(&$shim.real, &$call, $value) }
     };
-    ($shim:ident made2 $value:ident) => {
+    ($shim:ident $call:ident made2 $value:ident) => {
         // SAFETY: as above.
-        unsafe { $shim.token.show_new($value) }
+        unsafe { $shim.token.show_new(&$shim.real, &$call, $value) }
     };
-    ($shim:ident $role:ident $value:ident) => {};
+    ($shim:ident $call:ident $role:ident $value:ident) => {};
 }
 
 macro_rules! has_output {
@@ -184,17 +184,17 @@ macro_rules! has_output {
 }
 
 macro_rules! body {
-    (own $name:ident $shim:ident ($($role:ident),*)) => {
+    (own $name:ident $shim:ident $call:ident ($($role:ident),*)) => {
         // SAFETY: the same parameters, from the same caller, under the same rules.
         unsafe { own::$name($shim, $($role),*) }
     };
-    (pass $name:ident $shim:ident ($($role:ident),*)) => {{
+    (pass $name:ident $shim:ident $call:ident ($($role:ident),*)) => {{
         let Some(function) = $shim.real.list.$name else { return CKR_FUNCTION_NOT_SUPPORTED };
         // SAFETY: the function comes from the real module's list; the parameters are the application's, under the
         // same rules, with only numbers of slots and objects replaced.
         let rv = unsafe { function($(to_real!($shim $role $role)),*) };
         if rv == CKR_OK {
-            $(show!($shim $role $role);)*
+            $(show!($shim $call $role $role);)*
         }
         rv
     }};
@@ -216,7 +216,7 @@ macro_rules! functions {
                     #[allow(unused_mut)]
                     let mut call = Call::of(stringify!($name));
                     $(note!(call $role $role);)*
-                    call::run(&call, |shim| body!($kind $name shim ($($role),*)))
+                    call::run(&call, |shim| body!($kind $name shim call ($($role),*)))
                 }
             )*
         }

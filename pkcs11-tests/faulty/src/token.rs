@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cryptoki_sys::*;
 
+use crate::call::Call;
 use crate::handles::{Handles, Identity};
 use crate::real::Real;
 use crate::script::{HandleMode, TokenView};
@@ -98,15 +99,19 @@ impl Token {
         }
     }
 
-    /// Replaces the handle of an object that was just made.
+    /// Replaces the handle of an object that was just made in a session.
     ///
     /// # Safety
     /// `made` is null or points to a handle that may be written.
     #[allow(unsafe_code)]
-    pub(crate) unsafe fn show_new(&self, made: CK_OBJECT_HANDLE_PTR) {
+    pub(crate) unsafe fn show_new(&self, real: &Real, call: &Call, made: CK_OBJECT_HANDLE_PTR) {
         // SAFETY: as the caller says.
-        if let Some(handle) = unsafe { made.as_mut() } {
-            *handle = self.shown_object(*handle, None);
+        let Some(handle) = (unsafe { made.as_mut() }) else {
+            return;
+        };
+        if mode() != HandleMode::Real {
+            let identity = call.session.map(|session| identity(real, session, *handle));
+            *handle = self.shown_object(*handle, identity);
         }
     }
 
