@@ -153,11 +153,8 @@ fn spoil(output: Option<Output>, fault: OutputFault) {
 
 fn hang(shim: &Shim, version: &Version, call: &Call) {
     shim.trace.event(call, "hang");
-    while shim
-        .source
-        .current()
-        .is_none_or(|now| now.number == version.number)
-    {
+    let hangs_under = |now: &Version| now.number == version.number || now.script.keep_hanging;
+    while shim.source.current().is_none_or(|now| hangs_under(&now)) {
         sleep(HANG_POLL_MS);
     }
 }

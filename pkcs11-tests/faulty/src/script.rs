@@ -24,6 +24,8 @@ pub(crate) struct Script {
     pub(crate) rules: Vec<Rule>,
     pub(crate) token: TokenView,
     pub(crate) watch: Watched,
+    /// Calls that hang under an earlier script stay so under this one.
+    pub(crate) keep_hanging: bool,
 }
 
 /// What the token looks like from outside.

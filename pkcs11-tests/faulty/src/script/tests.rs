@@ -3,6 +3,7 @@
 use super::*;
 
 const FULL: &str = r#"
+keep_hanging = true
 rule = [
     { fn = "C_Sign", every = 10, rv = "CKR_DEVICE_ERROR", when = "after" },
     { fn = "*", p = 0.01, seed = 7, count = 3, delay_ms = [200, 900] },

@@ -128,6 +128,15 @@ impl App {
     }
 }
 
+/// What no part of a process may do to another: ends the module, starts it and logs in. The sessions keep the login.
+pub(super) fn reset_and_log_in(hsm: &SoftHsm) -> Vec<Session> {
+    Pkcs11::new(faulty_module()).unwrap().finalize().unwrap();
+    let app = App::start(hsm);
+    // Session numbers begin anew: those that others remember are alive again.
+    let others = (0..16).map(|_| app.context.open_ro_session_no_drop(app.slot).unwrap());
+    others.chain([app.session]).collect()
+}
+
 fn rv<T: std::fmt::Debug>(outcome: Result<T, Error>) -> RvError {
     match outcome {
         Err(Error::Pkcs11(rv, _)) => rv,
@@ -204,6 +213,8 @@ faulty_case!(a_hanging_call_goes_on_when_the_script_is_replaced, hsm, faulty => 
         assert!(!signing.is_finished());
         // Other sessions go on meanwhile.
         context.open_ro_session(slot).unwrap().sign(&Mechanism::Ecdsa, key, &DIGEST).unwrap();
+        faulty.script("keep_hanging = true");
+        context.get_library_info().unwrap();
         assert!(!signing.is_finished());
         faulty.script("");
         signing.join().unwrap()
