@@ -17,8 +17,6 @@ const CLIENT_PATHS: [&str; 3] = [
     "/usr/lib/aarch64-linux-gnu/pkcs11/p11-kit-client.so",
     "/usr/lib64/pkcs11/p11-kit-client.so",
 ];
-/// Where the client module looks for its server.
-const ADDRESS_ENV: &str = "P11_KIT_SERVER_ADDRESS";
 
 /// A server that shows a token to whoever connects; it ends with this value.
 #[derive(Debug)]
@@ -27,6 +25,9 @@ pub struct RemoteHsm {
 }
 
 impl RemoteHsm {
+    /// The variable in which the client module looks for its server.
+    pub const ADDRESS_ENV: &str = "P11_KIT_SERVER_ADDRESS";
+
     /// Starts a server for the token and waits until it listens.
     ///
     /// # Panics
@@ -54,12 +55,9 @@ impl RemoteHsm {
         remote
     }
 
-    /// What a process needs in its environment to reach the server.
-    pub fn env(hsm: &SoftHsm) -> (&'static str, String) {
-        (
-            ADDRESS_ENV,
-            format!("unix:path={}", Self::socket(hsm).display()),
-        )
+    /// Where the server listens, or will.
+    pub fn address(hsm: &SoftHsm) -> String {
+        format!("unix:path={}", Self::socket(hsm).display())
     }
 
     /// The module that speaks to the server.

@@ -29,6 +29,9 @@ macro_rules! case {
 }
 pub(crate) use case;
 
+/// The backend of a case.
+pub(crate) type Backend = Pkcs11Backend;
+
 /// A deadline that only a hanging test meets: RSA-4096 keys take long on a busy machine.
 pub(crate) fn later() -> Instant {
     Instant::now() + Duration::from_secs(240)

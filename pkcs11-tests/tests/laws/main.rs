@@ -71,7 +71,7 @@ fn softhsm_keeps_all_laws() {
 fn softhsm_behind_a_socket_keeps_the_laws_as_known() {
     let hsm = SoftHsm::new();
     let _server = RemoteHsm::serve(&hsm);
-    let (name, address) = RemoteHsm::env(&hsm);
+    let (name, address) = (RemoteHsm::ADDRESS_ENV, RemoteHsm::address(&hsm));
     keeps_the_laws_as_known(
         &RemoteHsm::module(),
         hsm.label(),

@@ -2,19 +2,21 @@
 //!
 //! `module` tests the faulty module itself. `table` is the fault table: every fault, what the caller sees and what the
 //! token must not see. `ladder` is the part of the table that needs a backend that initialises again or can replace a
-//! process. `storm` is many operations under random faults.
+//! process. `storm` is many operations under random faults. `remote` is a real connection that stalls and is cut.
 
 mod module;
+mod remote;
+mod storm;
 mod table;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sealkeep_pkcs11_tests::{Case, SoftHsm};
-use sealkeep_service::backend::pkcs11::{Pkcs11Backend, Pkcs11Config};
+use sealkeep_service::backend::pkcs11::Pkcs11Config;
 use serde_json::Value;
 
-use super::support::{config, start_with};
+use super::support::{Backend, config, start_with};
 
 /// A test in its own process, whose module is the faulty one. At its end nothing may have been done that no
 /// application may do.
@@ -95,7 +97,7 @@ impl Faulty {
     }
 
     /// A backend on the faulty module.
-    pub(crate) fn start(&self, hsm: &SoftHsm) -> Pkcs11Backend {
+    pub(crate) fn start(&self, hsm: &SoftHsm) -> Backend {
         start_with(hsm, self.config(hsm), hsm.pin()).unwrap()
     }
 

@@ -248,6 +248,16 @@ faulty_case!(a_key_under_another_id_is_not_the_pinned_key, hsm, faulty => {
     assert!(adopt(&backend, &one).outcome.is_ok() && adopt(&backend, &other).outcome.is_ok());
 });
 
+faulty_case!(a_lost_handle_is_not_replaced_by_another_key, hsm, faulty => {
+    let backend = faulty.start(hsm);
+    let [one, other] = [(); 2].map(|()| generate(&backend, KeySpec::EcP256).key);
+    let swapped = format!("[token]\nswap_ids = [['{}', '{}']]", one.id, other.id);
+    for key in [one, other] {
+        faulty.script(&format!("{}\n{swapped}", once("C_SignInit", "CKR_KEY_HANDLE_INVALID")));
+        assert_eq!(sign(&backend, &key, SCHEME, b"m"), Err(BackendError::KeyMismatch(key.id)));
+    }
+});
+
 faulty_case!(tokens_are_told_apart_by_serial_and_not_by_slot, hsm, faulty => {
     faulty.script("[token]\nslot_shift = 11\nserial = 'PRIMARY'\nclone_serial = 'CLONE'");
     let error = start_with(hsm, faulty.config(hsm), hsm.pin()).err().unwrap();
