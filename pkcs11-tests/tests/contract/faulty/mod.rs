@@ -4,6 +4,7 @@
 //! token must not see. `ladder` is the part of the table that needs a backend that initialises again or can replace a
 //! process. `storm` is many operations under random faults. `remote` is a real connection that stalls and is cut.
 
+mod ladder;
 mod module;
 mod remote;
 mod storm;
