@@ -10,8 +10,8 @@ use super::super::support::*;
 use super::{Faulty, faulty_case};
 
 const SCHEME: SignatureScheme = SignatureScheme::EcdsaP256Sha256;
-/// Signatures if the environment does not say: a few seconds.
-const OPERATIONS_DEFAULT: usize = 4_000;
+/// Signatures if the environment does not say: some ten seconds.
+const OPERATIONS_DEFAULT: usize = 20_000;
 /// Says how many signatures; the full number is 100000.
 const OPERATIONS_ENV: &str = "SEALKEEP_TEST_FAULT_OPERATIONS";
 /// Signatures that are asked for at a time.
