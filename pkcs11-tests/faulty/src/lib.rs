@@ -7,7 +7,7 @@
 //! | variable | |
 //! |---|---|
 //! | `P11FAULT_MODULE` | the real module |
-//! | `P11FAULT_SCRIPT` | a TOML file ([`script`]); read again whenever it changes; none: nothing is broken |
+//! | `P11FAULT_SCRIPT` | a TOML file (`pkcs11-tests/README.md` shows one); read again whenever it changes; none: nothing is broken |
 //! | `P11FAULT_TRACE` | JSON lines are appended to this file |
 //!
 //! ```text

@@ -146,7 +146,7 @@ laws! {
 
     40 life::end_is_an_end, "after C_Finalize every call answers CKR_CRYPTOKI_NOT_INITIALIZED", "5.4", "recovery without a new process";
     41 life::module_starts_again, "after C_Finalize and C_Initialize nobody is logged in, and keys are found again by id", "5.4", "recovery without a new process";
-    42 life::second_initialise_is_told, "a second C_Initialize answers CKR_CRYPTOKI_ALREADY_INITIALIZED", "5.4", "two parts of a process on one module";
+    42 life::second_initialise_is_told, "a second C_Initialize, also through a second C_GetFunctionList, answers CKR_CRYPTOKI_ALREADY_INITIALIZED", "5.4", "two parts of a process on one module";
 }
 
 #[cfg(test)]

@@ -141,14 +141,12 @@ impl Faulty {
         }
     }
 
-    /// The rules that this process broke, with the function that broke them.
+    /// The rules that were broken, with the function that broke them.
     pub(crate) fn violations(&self) -> Vec<String> {
         let lines = self.trace();
-        let ours = lines
+        let broken = lines
             .iter()
-            .filter(|line| line["pid"] == std::process::id());
-        let broken =
-            ours.filter_map(|line| Some((line["violation"].as_str()?, line["fn"].as_str()?)));
+            .filter_map(|line| Some((line["violation"].as_str()?, line["fn"].as_str()?)));
         broken
             .map(|(violation, function)| format!("{violation} {function}"))
             .collect()

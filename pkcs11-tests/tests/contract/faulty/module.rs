@@ -144,14 +144,15 @@ fn rv<T: std::fmt::Debug>(outcome: Result<T, Error>) -> RvError {
     }
 }
 
-/// A foreign application in a process of its own.
+/// A foreign application in a process of its own. What it does wrong is not ours: it is not traced.
 fn tool(hsm: &SoftHsm, arguments: &[&str]) -> Output {
     let mut command = Command::new("pkcs11-tool");
     command
         .arg("--module")
         .arg(faulty_module())
         .args(arguments)
-        .envs([hsm.env()]);
+        .envs([hsm.env()])
+        .env_remove("P11FAULT_TRACE");
     command
         .output()
         .expect("pkcs11-tool is not installed (apt-get install opensc)")
@@ -238,12 +239,6 @@ fn ends_the_process_of_a_foreign_application() {
             let status = tool(hsm, &["--list-slots"]).status;
             assert_eq!((status.signal(), status.code()), (signal, code), "{death}");
         }
-        let deaths = faulty
-            .trace()
-            .iter()
-            .filter(|line| line["event"] == "die")
-            .count();
-        assert_eq!(deaths, 3);
     });
 }
 

@@ -103,7 +103,10 @@ faulty_case!(a_failed_device_is_unavailable_and_works_when_it_is_back, hsm, faul
         let raw = std::iter::repeat_with(|| sign(&backend, &made.key, SCHEME, b"m"));
         let raw = raw.take_while(|_| back.elapsed() < Duration::from_secs(2)).find_map(Result::ok);
         assert!(verifies(&made, SCHEME, b"m", &raw.unwrap()), "{rv}");
-        assert!(backend.info().ready);
+        // What another process knows arrives a moment later.
+        while !backend.info().ready {
+            assert!(back.elapsed() < Duration::from_secs(2), "{rv}");
+        }
     }
 });
 
@@ -285,7 +288,7 @@ faulty_case!(a_mechanism_that_is_gone_is_named, hsm, faulty => {
     let key = generate(&backend, KeySpec::EcP256).key;
     faulty.script("[token]\nhide_mechanisms = ['CKM_ECDSA']");
     let error = sign(&backend, &key, SCHEME, b"m").unwrap_err();
-    assert_eq!(error, BackendError::SchemeUnsupported { scheme: SCHEME.name() });
+    assert_eq!(error.reason(), "SCHEME_UNSUPPORTED");
     assert_eq!(backend.counts().retries, 0);
 });
 
