@@ -20,106 +20,41 @@ pub(crate) struct FunctionInfo {
     pub(crate) has_output: bool,
 }
 
+#[rustfmt::skip]
 macro_rules! c_type {
-    (session) => {
-        CK_SESSION_HANDLE
-    };
-    (slot) => {
-        CK_SLOT_ID
-    };
-    (object) => {
-        CK_OBJECT_HANDLE
-    };
-    (object2) => {
-        CK_OBJECT_HANDLE
-    };
-    (mechanism) => {
-        CK_MECHANISM_PTR
-    };
-    (mechanism_type) => {
-        CK_MECHANISM_TYPE
-    };
-    (template) => {
-        CK_ATTRIBUTE_PTR
-    };
-    (template2) => {
-        CK_ATTRIBUTE_PTR
-    };
-    (count) => {
-        CK_ULONG
-    };
-    (count2) => {
-        CK_ULONG
-    };
-    (length) => {
-        CK_ULONG
-    };
-    (length2) => {
-        CK_ULONG
-    };
-    (bytes) => {
-        CK_BYTE_PTR
-    };
-    (bytes2) => {
-        CK_BYTE_PTR
-    };
-    (out) => {
-        CK_BYTE_PTR
-    };
-    (out_length) => {
-        CK_ULONG_PTR
-    };
-    (made) => {
-        CK_OBJECT_HANDLE_PTR
-    };
-    (made2) => {
-        CK_OBJECT_HANDLE_PTR
-    };
-    (pin) => {
-        CK_UTF8CHAR_PTR
-    };
-    (pin2) => {
-        CK_UTF8CHAR_PTR
-    };
-    (args) => {
-        CK_VOID_PTR
-    };
-    (user) => {
-        CK_USER_TYPE
-    };
-    (flags) => {
-        CK_FLAGS
-    };
-    (flag) => {
-        CK_BBOOL
-    };
-    (notify) => {
-        CK_NOTIFY
-    };
-    (opened) => {
-        CK_SESSION_HANDLE_PTR
-    };
-    (slots) => {
-        CK_SLOT_ID_PTR
-    };
-    (mechanisms) => {
-        CK_MECHANISM_TYPE_PTR
-    };
-    (info) => {
-        CK_INFO_PTR
-    };
-    (slot_info) => {
-        CK_SLOT_INFO_PTR
-    };
-    (token_info) => {
-        CK_TOKEN_INFO_PTR
-    };
-    (session_info) => {
-        CK_SESSION_INFO_PTR
-    };
-    (mechanism_info) => {
-        CK_MECHANISM_INFO_PTR
-    };
+    (session) => { CK_SESSION_HANDLE };
+    (slot) => { CK_SLOT_ID };
+    (object) => { CK_OBJECT_HANDLE };
+    (object2) => { CK_OBJECT_HANDLE };
+    (mechanism) => { CK_MECHANISM_PTR };
+    (mechanism_type) => { CK_MECHANISM_TYPE };
+    (template) => { CK_ATTRIBUTE_PTR };
+    (template2) => { CK_ATTRIBUTE_PTR };
+    (count) => { CK_ULONG };
+    (count2) => { CK_ULONG };
+    (length) => { CK_ULONG };
+    (length2) => { CK_ULONG };
+    (bytes) => { CK_BYTE_PTR };
+    (bytes2) => { CK_BYTE_PTR };
+    (out) => { CK_BYTE_PTR };
+    (out_length) => { CK_ULONG_PTR };
+    (made) => { CK_OBJECT_HANDLE_PTR };
+    (made2) => { CK_OBJECT_HANDLE_PTR };
+    (pin) => { CK_UTF8CHAR_PTR };
+    (pin2) => { CK_UTF8CHAR_PTR };
+    (args) => { CK_VOID_PTR };
+    (user) => { CK_USER_TYPE };
+    (flags) => { CK_FLAGS };
+    (flag) => { CK_BBOOL };
+    (notify) => { CK_NOTIFY };
+    (opened) => { CK_SESSION_HANDLE_PTR };
+    (slots) => { CK_SLOT_ID_PTR };
+    (mechanisms) => { CK_MECHANISM_TYPE_PTR };
+    (info) => { CK_INFO_PTR };
+    (slot_info) => { CK_SLOT_INFO_PTR };
+    (token_info) => { CK_TOKEN_INFO_PTR };
+    (session_info) => { CK_SESSION_INFO_PTR };
+    (mechanism_info) => { CK_MECHANISM_INFO_PTR };
 }
 
 /// What the real module gets for a parameter.
