@@ -14,7 +14,10 @@ use super::faulty_case;
 
 const SCHEME: SignatureScheme = SignatureScheme::EcdsaP256Sha256;
 /// What a caller may get beyond its deadline: the time to wake up on a busy machine.
-const ANSWER_LATE_MAX: Duration = Duration::from_millis(250);
+const ANSWER_LATE_MAX: Duration = Duration::from_millis(500);
+
+/// Deadline of a call that hangs: long enough for everything else in its test on a busy machine.
+const HANG_DEADLINE: Duration = Duration::from_secs(3);
 
 /// A rule that breaks one of the two calls of a signature once.
 fn once(function: &str, rv: &str) -> String {
@@ -176,7 +179,7 @@ faulty_case!(a_hanging_signature_is_answered_at_its_deadline_and_the_others_go_o
     let key = generate(&backend, KeySpec::EcP256).key;
     let digest = SCHEME.hash().digest(b"m");
     faulty.script("rule = [{ fn = 'C_Sign', hang = true, count = 1 }]");
-    let deadline = Instant::now() + Duration::from_millis(200);
+    let deadline = Instant::now() + HANG_DEADLINE;
     let hung = backend.sign(&key, SCHEME, &digest, deadline);
     faulty.wait_for_hangs(1);
     assert!((0..100).all(|_| sign(&backend, &key, SCHEME, b"m").is_ok()), "three sessions are left");
@@ -191,7 +194,7 @@ faulty_case!(when_every_session_hangs_callers_still_get_an_answer, hsm, faulty =
     let key = generate(&backend, KeySpec::EcP256).key;
     let digest = SCHEME.hash().digest(b"m");
     faulty.script("rule = [{ fn = 'C_Sign', hang = true }]");
-    let deadline = Instant::now() + Duration::from_millis(300);
+    let deadline = Instant::now() + HANG_DEADLINE;
     let hung: Vec<_> = (0..4).map(|_| backend.sign(&key, SCHEME, &digest, deadline)).collect();
     faulty.wait_for_hangs(4);
     let more: Vec<_> = (0..40).map(|_| backend.sign(&key, SCHEME, &digest, deadline)).collect();
@@ -200,7 +203,10 @@ faulty_case!(when_every_session_hangs_callers_still_get_an_answer, hsm, faulty =
     let count = |error: &BackendError| answers.iter().filter(|answer| answer.as_ref() == Err(error)).count();
     assert_eq!((count(&BackendError::Busy), count(&BackendError::Deadline)), (32, 12));
     faulty.script("");
-    assert!(sign(&backend, &key, SCHEME, b"m").is_ok());
+    // The queue is full until the sessions come back to it.
+    let mut tries = std::iter::repeat_with(|| sign(&backend, &key, SCHEME, b"m"));
+    let first = tries.find(|outcome| *outcome != Err(BackendError::Busy));
+    assert!(first.is_some_and(|outcome| outcome.is_ok()));
 });
 
 faulty_case!(a_slow_token_serves_what_fits_and_refuses_the_rest, hsm, faulty => {
