@@ -18,3 +18,4 @@ mod support;
 mod table;
 mod tampering;
 mod vectors;
+mod wycheproof;
