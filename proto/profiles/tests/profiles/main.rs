@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cavage;
+mod disjoint;
 mod extends;
 mod files;
 mod golden;
