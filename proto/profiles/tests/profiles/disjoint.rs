@@ -41,20 +41,12 @@ const BEGINNINGS: [&str; 7] = [
 
 /// The language a shipped profile signs requests in, as its file says.
 fn said(name: &str) -> Option<Language> {
-    let file = format!("{name}.toml");
-    let shipped = Catalog::shipped().find(|shipped| shipped.profile.file == file);
-    let document: toml::Table = toml::from_str(shipped.unwrap().profile.text).unwrap();
-    let request = document.get("request").and_then(toml::Value::as_table);
-    let mut formats = request.into_iter().flat_map(toml::Table::keys);
-    match (formats.next().map(String::as_str), document.get("extends")) {
-        (Some("cavage"), _) => Some(Language::Cavage),
-        (Some("http_message"), _) => Some(Language::HttpMessage),
-        (Some("jws" | "jades"), _) => Some(Language::Jws),
-        (Some(other), _) => panic!("{name}: which language is {other} in?"),
-        (None, Some(parent)) => said(parent.as_str().unwrap()),
-        // A profile of JWTs alone.
-        (None, None) => None,
-    }
+    Some(match format_of(name)?.as_str() {
+        "cavage" => Language::Cavage,
+        "http_message" => Language::HttpMessage,
+        "jws" | "jades" => Language::Jws,
+        other => panic!("{name}: which language is {other} in?"),
+    })
 }
 
 prop_compose! {
@@ -129,18 +121,6 @@ impl Tally {
     }
 }
 
-fn settings(profile: &Profile) -> Settings {
-    let value = |name: &str| match name {
-        "certificate_url" => "https://tpp.example/certs/qseal_{sha256}",
-        _ => "registered-1",
-    };
-    profile
-        .required_settings()
-        .iter()
-        .map(|name| (name.clone(), value(name).to_owned()))
-        .collect()
-}
-
 fn cases() -> u32 {
     let from_outside = std::env::var("SEALKEEP_DISJOINT_CASES");
     from_outside.map_or(CASES, |text| {
@@ -152,7 +132,7 @@ fn cases() -> u32 {
 fn what_one_format_encodes_no_other_recognises() {
     let every: Vec<(&Profile, Language, Settings)> = Catalog::embedded()
         .iter()
-        .filter_map(|profile| Some((profile, said(profile.name())?, settings(profile))))
+        .filter_map(|profile| Some((profile, said(profile.name())?, usable_settings(profile))))
         .collect();
     // As many profiles of each language, however many banks there are of one.
     let mut languages: BTreeMap<Language, Vec<usize>> = BTreeMap::new();
@@ -193,7 +173,6 @@ fn what_one_format_encodes_no_other_recognises() {
     };
     TestRunner::new(config).run(&strategy, law).unwrap();
     let counts = tally.0.into_inner();
-
     assert!(counts.values().sum::<u32>() >= cases(), "{counts:?}");
     assert!(
         counts.len() == 4 && counts.values().all(|count| *count >= cases() / 20),
