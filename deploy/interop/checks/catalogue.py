@@ -378,6 +378,11 @@ VERIFIERS: dict[str, dict[str, Callable[[list[Line]], list[str]]]] = {
         "PyPI joserfc": _one_by_one(_joserfc),
         "npm jose": _npm(_jws_question),
     },
+    "jwt": {
+        "PyPI jwcrypto": _one_by_one(_jwcrypto),
+        "PyPI joserfc": _one_by_one(_joserfc),
+        "npm jose": _npm(_jws_question),
+    },
     "jades": {
         "PyPI jwcrypto": _one_by_one(_jwcrypto),
         "PyPI joserfc": _one_by_one(_joserfc),

@@ -22,7 +22,8 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sealkeep_profiles::algorithm::HashAlgorithm;
-use sealkeep_profiles::prepared::Signed;
+use sealkeep_profiles::format::jwt::{ClientAssertion, DpopProof, JwtRequest};
+use sealkeep_profiles::prepared::{Prepared, Signed};
 use sealkeep_profiles::profile::{Catalog, Profile};
 use sealkeep_profiles::refusal::Refusal;
 use sealkeep_profiles::request::HttpRequest;
@@ -31,7 +32,7 @@ use serde_json::json;
 use support::{Lines, Seal, format_of, request_of, sent, usable_settings};
 
 /// How often a profile may refuse a request, missing headers and unsuitable keys included, before it counts as broken.
-const ATTEMPTS_A_REQUEST_MAX: usize = 60;
+const ATTEMPTS_A_REQUEST_MAX: usize = 400;
 
 /// Headers that some profile signs when they are there, or wants; the first and the second are always sent.
 const NAMES: [&str; 14] = [
@@ -61,6 +62,17 @@ fn main() {
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let mut runner = TestRunner::new_with_rng(Config::default(), random);
     let seals = Seal::each();
+    let count: usize = count.parse().unwrap();
+    let issuers: Vec<&Profile> = Catalog::embedded()
+        .iter()
+        .filter(|profile| profile.signs_jwt())
+        .collect();
+    for index in 0..count {
+        println!(
+            "{}",
+            token(issuers[index % issuers.len()], &seals, now, &mut runner)
+        );
+    }
     let mut formats: BTreeMap<String, Vec<&Profile>> = BTreeMap::new();
     for profile in Catalog::embedded().iter() {
         if let Some(format) = format_of(profile.name()) {
@@ -68,7 +80,7 @@ fn main() {
         }
     }
     for (format, profiles) in formats {
-        let each = count.parse::<usize>().unwrap().div_ceil(profiles.len());
+        let each = count.div_ceil(profiles.len());
         for profile in profiles {
             for _ in 0..each {
                 println!("{}", signed(&format, profile, &seals, now, &mut runner));
@@ -93,15 +105,7 @@ fn signed(
         let seal = which.get(seals);
         let request = request_of(draft.method, &draft.target, &draft.headers, &draft.body).unwrap();
         let refusal = match profile.prepare(&request, &seal.certificate, &settings, now) {
-            Ok(prepared) => {
-                let scheme = prepared.scheme();
-                let mut line = wire(&request, &seal.finish(prepared));
-                line["format"] = format.into();
-                line["profile"] = profile.name().into();
-                line["scheme"] = scheme.name().into();
-                line["key"] = pem(seal.certificate.public_key().spki_der()).into();
-                return line;
-            }
+            Ok(prepared) => return line(format, profile, seal, &request, prepared),
             Err(refusal) => refusal,
         };
         refusals.push(refusal.to_string());
@@ -127,6 +131,67 @@ fn signed(
         }
     }
     panic!("{} refuses everything: {refusals:?}", profile.name());
+}
+
+/// A client assertion, a DPoP proof or a body that is a JWT, whichever the profile has, with the request it is for.
+fn token(
+    profile: &Profile,
+    seals: &[Seal],
+    now: Timestamp,
+    runner: &mut TestRunner,
+) -> serde_json::Value {
+    let strategy = (
+        any_draft(now),
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}",
+    );
+    let settings = usable_settings(profile);
+    let mut refusals = Vec::new();
+    for _ in 0..ATTEMPTS_A_REQUEST_MAX {
+        let (draft, which, kind, jti) = strategy.new_tree(runner).unwrap().current();
+        let seal = which.get(seals);
+        let request = request_of(
+            draft.method,
+            &draft.target,
+            &draft.headers,
+            br#"{"data":{}}"#,
+        )
+        .unwrap();
+        let proof = DpopProof {
+            request: &request,
+            access_token_sha256: None,
+            nonce: None,
+        };
+        let kinds = [
+            JwtRequest::ClientAssertion(ClientAssertion::default()),
+            JwtRequest::DpopProof(proof),
+            JwtRequest::Body(&request),
+        ];
+        let asked = kind.get(&kinds);
+        match profile.prepare_jwt(asked, &seal.certificate, &settings, &jti, now) {
+            Ok(prepared) => return line("jwt", profile, seal, &request, prepared),
+            Err(refusal) => refusals.push(refusal.to_string()),
+        }
+    }
+    panic!("{} refuses everything: {refusals:?}", profile.name());
+}
+
+/// The signed request, with the public key that verifies it.
+fn line(
+    format: &str,
+    profile: &Profile,
+    seal: &Seal,
+    request: &HttpRequest,
+    prepared: Prepared,
+) -> serde_json::Value {
+    let scheme = prepared.scheme();
+    let mut line = wire(request, &seal.finish(prepared));
+    line["format"] = format.into();
+    line["profile"] = profile.name().into();
+    line["scheme"] = scheme.name().into();
+    line["key"] = pem(seal.certificate.public_key().spki_der()).into();
+    line
 }
 
 fn wire(request: &HttpRequest, signed: &Signed) -> serde_json::Value {

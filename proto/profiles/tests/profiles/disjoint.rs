@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use sealkeep_profiles::format::certificate_verify::prepare_tls13;
+use sealkeep_profiles::format::jwt::{ClientAssertion, DpopProof, JwtRequest};
 use sealkeep_profiles::format::language::Language;
 use sealkeep_profiles::prepared::Prepared;
 use sealkeep_profiles::profile::{Catalog, Profile, Settings};
@@ -134,6 +135,11 @@ fn what_one_format_encodes_no_other_recognises() {
         .iter()
         .filter_map(|profile| Some((profile, said(profile.name())?, usable_settings(profile))))
         .collect();
+    let issuers: Vec<(&Profile, Settings)> = Catalog::embedded()
+        .iter()
+        .filter(|profile| profile.signs_jwt())
+        .map(|profile| (profile, usable_settings(profile)))
+        .collect();
     // As many profiles of each language, however many banks there are of one.
     let mut languages: BTreeMap<Language, Vec<usize>> = BTreeMap::new();
     for (index, (_, said, _)) in every.iter().enumerate() {
@@ -166,6 +172,24 @@ fn what_one_format_encodes_no_other_recognises() {
                 let body = request.body().bytes().unwrap();
                 let prepared = profile.prepare_jws(body, certificate, settings, vector_time());
                 tally.check(profile.name(), *said, prepared)?;
+            }
+        }
+        for (profile, settings) in &issuers {
+            let certificate = &picks[0].1.get(&*SEALS).certificate;
+            let proof = DpopProof {
+                request: &request,
+                access_token_sha256: None,
+                nonce: None,
+            };
+            let kinds = [
+                JwtRequest::ClientAssertion(ClientAssertion::default()),
+                JwtRequest::DpopProof(proof),
+                JwtRequest::Body(&request),
+            ];
+            for asked in &kinds {
+                let prepared =
+                    profile.prepare_jwt(asked, certificate, settings, REQUEST_ID, vector_time());
+                tally.check(profile.name(), Language::Jws, prepared)?;
             }
         }
         let tls = prepare_tls13(0x0804, &hash, &SEALS[0].certificate);

@@ -40,6 +40,7 @@ pub(crate) fn format_of(name: &str) -> Option<String> {
 pub(crate) fn usable_settings(profile: &Profile) -> Settings {
     let value = |name: &str| match name {
         "certificate_url" => "https://tpp.example/certs/qseal_{sha256}",
+        "issuer" | "token_endpoint" => "https://auth.bank.example/token",
         _ => "registered-1",
     };
     let required = profile.required_settings().iter();
