@@ -51,6 +51,13 @@ pub(crate) fn argument_bytes(argument: &str) -> Result<Vec<u8>, Failure> {
     }
 }
 
+/// The text of an argument that is like [`argument_bytes`], without the line end that files have.
+pub(crate) fn argument_text(flag: &str, argument: &str) -> Result<String, Failure> {
+    let text = String::from_utf8(argument_bytes(argument)?)
+        .map_err(|_| Failure::usage(format!("{flag}: not UTF-8")))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 /// The banks of a file.
 pub(crate) fn banks(path: &Path) -> Result<Vec<Bank>, Failure> {
     let file: BanksFile = parse(path)?;

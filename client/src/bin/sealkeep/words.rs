@@ -192,6 +192,29 @@ pub(crate) fn version_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Authority and target of an URL, byte for byte as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    pub(crate) authority: String,
+    pub(crate) target: String,
+}
+
+pub(crate) fn url(text: &str) -> Result<Url, String> {
+    let rest = text
+        .strip_prefix("https://")
+        .ok_or("write https://HOST[:PORT]/PATH")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    if authority.is_empty() {
+        return Err("there is no host".to_owned());
+    }
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    Ok(Url {
+        authority: authority.to_owned(),
+        target: format!("{slash}{target}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -230,5 +253,18 @@ mod tests {
     fn times_are_rfc_3339_in_utc() {
         assert_eq!(rfc3339(time(1_795_478_400, 5)), "2026-11-24T00:00:00Z");
         assert_eq!(rfc3339(None), "");
+    }
+
+    #[test]
+    fn urls_are_taken_byte_for_byte() {
+        let parts = |text| url(text).map(|url| (url.authority, url.target)).unwrap();
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(
+            parts("https://h:1/v1/%2f/../x?y=%20"),
+            pair("h:1", "/v1/%2f/../x?y=%20")
+        );
+        assert_eq!(parts("https://h"), pair("h", "/"));
+        assert_eq!(parts("https://h?x"), pair("h", "/?x"));
+        assert!(url("http://h/").is_err() && url("https:///x").is_err());
     }
 }
