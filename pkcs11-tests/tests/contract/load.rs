@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::pkcs11::{Pkcs11Config, raw_sign_loop};
-use sealkeep_service::backend::{BackendError, KeyBackend, KeySpec};
+use sealkeep_service::backend::{BackendError, KeyBackend, KeySpec, KeyUsage};
 
 use super::support::*;
 
@@ -90,7 +90,7 @@ case!(key_generation_does_not_hold_up_signatures, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;
     let id = sealkeep_service::backend::KeyId::random();
-    let slow = backend.generate(id, "slow", KeySpec::Rsa { bits: 4096 }, later());
+    let slow = backend.generate(id, "slow", KeySpec::Rsa { bits: 4096 }, KeyUsage::Sign, later());
     let mut signed_meanwhile = 0;
     wait(async {
         let mut slow = slow;

@@ -13,7 +13,7 @@ use sealkeep_pkcs11_tests::SoftHsm;
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme, ecdsa_raw_to_der};
 use sealkeep_service::backend::pkcs11::{Pkcs11Backend, Pkcs11Config};
 use sealkeep_service::backend::{
-    Adopted, BackendError, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec,
+    Adopted, BackendError, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
 };
 use secrecy::SecretString;
 
@@ -74,7 +74,7 @@ pub(crate) fn start(hsm: &SoftHsm) -> Pkcs11Backend {
 }
 
 pub(crate) fn generate(backend: &Pkcs11Backend, spec: KeySpec) -> GeneratedKey {
-    wait(backend.generate(KeyId::random(), "a test key", spec, later())).unwrap()
+    wait(backend.generate(KeyId::random(), "a test key", spec, KeyUsage::Sign, later())).unwrap()
 }
 
 pub(crate) fn adopt(backend: &Pkcs11Backend, key: &KeyRef) -> Adopted {

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::csr::{self, Subject};
 use super::{CredentialError, CsrError};
 use crate::audit::Event;
-use crate::backend::{BackendError, GeneratedKey, KeyId, KeySpec};
+use crate::backend::{BackendError, GeneratedKey, KeyId, KeySpec, KeyUsage};
 use crate::domain::{CallerName, Name, Purpose, VersionId};
 use crate::registry::{ChangeError, Registry};
 use crate::store::NewVersion;
@@ -129,7 +129,7 @@ impl Registry {
     ) -> Result<(GeneratedKey, Vec<u8>), CredentialError> {
         let generated = self
             .backend
-            .generate(id, credential.as_str(), spec, deadline)
+            .generate(id, credential.as_str(), spec, KeyUsage::Sign, deadline)
             .await;
         let key = generated.map_err(ChangeError::from)?;
         let sign = |scheme, digest: Vec<u8>| self.backend.sign(&key.key, scheme, &digest, deadline);

@@ -10,13 +10,15 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use cryptoki::session::Session;
 use tokio::sync::oneshot;
 
+use super::decrypt::{self, DecryptInput};
 use super::generate;
 use super::key_table::KnownKey;
 use super::link::Link;
 use super::objects::{self, Inventory, Verdict};
 use super::recovery::{Action, Fault};
 use crate::backend::{
-    Adopted, BackendError, BoxFuture, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec,
+    Adopted, BackendError, BoxFuture, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, KeyUsage,
+    Unwrapped,
 };
 use crate::clock::monotonic;
 
@@ -79,13 +81,17 @@ impl Keeper {
         id: KeyId,
         label: &str,
         spec: KeySpec,
+        usage: KeyUsage,
     ) -> Result<GeneratedKey, BackendError> {
         spec.check()?;
-        let made = self.with_session(|session| generate::generate(session, id, label, spec))??;
+        spec.check_usage(usage)?;
+        let made =
+            self.with_session(|session| generate::generate(session, id, label, spec, usage))??;
         let generated = GeneratedKey {
             key: made.key.key_ref(),
             spki_der: made.key.public.spki_der().to_vec(),
             evidence: made.evidence,
+            decrypts: made.decrypts,
         };
         self.link.keys.change(&[Arc::new(made.key)], &[]);
         tracing::info!(key = %id, %spec, "generated a key");
@@ -140,8 +146,23 @@ impl Keeper {
             if !evidence.is_protected() {
                 return Ok(Err(BackendError::KeyUnprotected(key.id)));
             }
-            Ok(objects::self_test(session, &known)?.map(|()| (known, evidence)))
+            Ok(objects::self_test(session, &known)?.map(|_| (known, evidence)))
         })?
+    }
+
+    /// See [`KeyBackend::decrypt`](crate::backend::KeyBackend::decrypt).
+    pub(super) fn decrypt(
+        &mut self,
+        key: &KnownKey,
+        input: &DecryptInput,
+    ) -> Result<Unwrapped, BackendError> {
+        let outcome = self.with_session(|session| input.run(session, key.handle));
+        outcome.map_err(|fault| match decrypt::lacks(&fault) {
+            true => BackendError::SchemeUnsupported {
+                scheme: input.name(),
+            },
+            false => fault.into(),
+        })
     }
 
     /// See [`KeyBackend::public_key`](crate::backend::KeyBackend::public_key).

@@ -11,13 +11,15 @@ use arc_swap::ArcSwap;
 use cryptoki::object::ObjectHandle;
 use sealkeep_profiles::algorithm::PublicKey;
 
-use crate::backend::{BackendError, KeyId, KeyRef};
+use crate::backend::{BackendError, KeyId, KeyRef, KeyUsage};
 
 /// A private key whose public key was compared with its pin.
 pub(super) struct KnownKey {
     pub(super) id: KeyId,
     pub(super) public: PublicKey,
     pub(super) handle: ObjectHandle,
+    /// What the token lets it do.
+    pub(super) usage: KeyUsage,
 }
 
 impl KnownKey {

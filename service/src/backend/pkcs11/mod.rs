@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! sign() -> key table (no lock) -> bounded queue -> signer 1..n -> C_SignInit, C_Sign -> answer
-//! generate(), adopt(), public_key(), destroy() -> queue -> keeper -> key table
+//! generate(), decrypt(), adopt(), public_key(), destroy() -> queue -> keeper -> key table
 //! ```
 //!
 //! It never logs out, never logs in twice, never finalises the module, and never searches while it signs.
@@ -14,6 +14,7 @@
 
 mod bench;
 mod counts;
+mod decrypt;
 mod generate;
 mod job_queue;
 mod keeper;
@@ -37,9 +38,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use cryptoki::session::Session;
 use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::format::jwe::TokenWork;
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
+use self::decrypt::DecryptInput;
 use self::job_queue::JobQueue;
 use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
 use self::key_table::KnownKey;
@@ -50,7 +53,8 @@ use self::recovery::Class;
 use self::signer::{SignJob, Signer};
 use self::token::Token;
 use super::{
-    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, TokenInfo,
+    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
+    TokenInfo, Unwrapped,
 };
 
 pub use bench::{RawSignReport, raw_sign_loop};
@@ -204,13 +208,14 @@ impl KeyBackend for Pkcs11Backend {
         id: KeyId,
         label: &str,
         spec: KeySpec,
+        usage: KeyUsage,
         deadline: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
         let label = label.to_owned();
         ask(
             &self.tasks,
             deadline,
-            move |keeper| keeper.generate(id, &label, spec),
+            move |keeper| keeper.generate(id, &label, spec, usage),
             |keeper, unwanted| {
                 if let Err(error) = keeper.destroy(&unwanted.key) {
                     tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
@@ -228,6 +233,30 @@ impl KeyBackend for Pkcs11Backend {
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
         match self.enqueue(key, scheme, input, deadline) {
             Ok(answer) => answer_by(deadline, answer),
+            Err(error) => answer_now(Err(error)),
+        }
+    }
+
+    fn decrypt(
+        &self,
+        key: &KeyRef,
+        work: TokenWork<'_>,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Unwrapped, BackendError>> {
+        let checked = self.link.keys.get(key).and_then(|known| {
+            let input = DecryptInput::new(work, known.public.key_type())?;
+            match known.usage {
+                KeyUsage::Decrypt => Ok((known, input)),
+                KeyUsage::Sign => Err(unfit(&known, input.name())),
+            }
+        });
+        match checked {
+            Ok((known, input)) => ask(
+                &self.tasks,
+                deadline,
+                move |keeper| keeper.decrypt(&known, &input),
+                |_, _| (),
+            ),
             Err(error) => answer_now(Err(error)),
         }
     }
@@ -343,14 +372,22 @@ fn usable(
     scheme: SignatureScheme,
 ) -> Result<Arc<KnownKey>, BackendError> {
     let known = link.keys.get(key)?;
-    let key_type = known.public.key_type();
-    if scheme.fits(&key_type) {
+    if known.usage == KeyUsage::Sign && scheme.fits(&known.public.key_type()) {
         Ok(known)
     } else {
-        Err(BackendError::SchemeUnfit {
-            key_type: key_type.to_string(),
-            scheme: scheme.name(),
-        })
+        Err(unfit(&known, scheme.name()))
+    }
+}
+
+/// Says what the key is for, since a key may be of the right type and for other work.
+fn unfit(known: &KnownKey, scheme: &'static str) -> BackendError {
+    let usage = match known.usage {
+        KeyUsage::Sign => "signatures",
+        KeyUsage::Decrypt => "decryption",
+    };
+    BackendError::SchemeUnfit {
+        key_type: format!("{} for {usage}", known.public.key_type()),
+        scheme,
     }
 }
 

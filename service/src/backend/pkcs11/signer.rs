@@ -120,7 +120,7 @@ impl Signer {
         let wanted = key.key_ref();
         self.link.counters.key_searches.add_one();
         let found = self.with_session(|session| match objects::find(session, &wanted)? {
-            Ok((known, _)) => Ok(objects::self_test(session, &known)?.map(|()| known)),
+            Ok((known, _)) => Ok(objects::self_test(session, &known)?.map(|_| known)),
             Err(error) => Ok(Err(error)),
         })?;
         match found {
