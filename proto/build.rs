@@ -3,10 +3,11 @@
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "sealkeep/v1/environment.proto",
     "sealkeep/v1/signing.proto",
     "sealkeep/v1/jwt.proto",
+    "sealkeep/v1/decryption.proto",
     "sealkeep/v1/tls.proto",
     "sealkeep/v1/credential.proto",
     "sealkeep/v1/bank.proto",

@@ -7,6 +7,7 @@
 //! Once a request is permitted, its signature runs in a task of its own: a caller that goes away cannot leave an intent
 //! without an end.
 
+mod decrypt;
 mod explain;
 mod jwt;
 
@@ -16,6 +17,7 @@ use std::time::Instant;
 use sealkeep_profiles::algorithm::HashAlgorithm;
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::format::certificate_verify;
+use sealkeep_profiles::format::jwe::{JweError, Undecryptable};
 use sealkeep_profiles::prepared::{Prepared, Signed};
 use sealkeep_profiles::profile::Profile;
 use sealkeep_profiles::refusal::Refusal;
@@ -31,6 +33,7 @@ use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId};
 use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::{Snapshot, World};
 
+pub use decrypt::{JweInput, Opened};
 pub use explain::{Explained, Explanation};
 pub use jwt::{AskedJwt, Endpoint, JwtInput};
 
@@ -68,6 +71,12 @@ pub enum SigningError {
     /// The signature does not verify under the certificate; it was dropped.
     #[error("the signature of {0} does not verify under its certificate")]
     SelfVerification(VersionId),
+    /// What should be decrypted is no JWE for the key.
+    #[error(transparent)]
+    Jwe(#[from] JweError),
+    /// It cannot be decrypted; nobody is told why.
+    #[error(transparent)]
+    Undecryptable(#[from] Undecryptable),
     /// The deadline passed.
     #[error("the deadline passed")]
     Late,
@@ -88,6 +97,8 @@ impl SigningError {
             Self::Backend(error) => error.reason(),
             Self::Audit(_) => "AUDIT_UNAVAILABLE",
             Self::SelfVerification(_) => "SELF_VERIFICATION_FAILED",
+            Self::Jwe(error) => error.reason(),
+            Self::Undecryptable(_) => Undecryptable::REASON,
             Self::Late => "DEADLINE_EXCEEDED",
             Self::Broken => "SIGNING_FAILED",
         }

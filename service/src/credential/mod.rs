@@ -34,6 +34,9 @@ pub enum CredentialError {
         /// What was asked for.
         asked: &'static str,
     },
+    /// Decryption credentials have neither request nor certificate.
+    #[error("{0} decrypts: it has no certificate; give banks its public key and activate it")]
+    WithoutCertificate(VersionId),
     /// The CSR could not be made.
     #[error(transparent)]
     Csr(#[from] CsrError),

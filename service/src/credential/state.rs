@@ -9,6 +9,8 @@ pub enum Happening {
     Installed,
     /// An officer put it to use.
     Activated,
+    /// An officer put a key to use that has no certificate: banks have its public key.
+    Published,
 }
 
 /// The state does not allow it.
@@ -21,7 +23,7 @@ pub struct Forbidden {
 
 /// The state after something happened.
 pub fn next(state: VersionState, happening: Happening) -> Result<VersionState, Forbidden> {
-    use Happening::{Activated, Installed};
+    use Happening::{Activated, Installed, Published};
     use VersionState::{Active, Destroyed, Frozen, Requested, Retired, Retiring, Revoked, Staged};
     let forbid = |hint| {
         Err(Forbidden {
@@ -31,13 +33,14 @@ pub fn next(state: VersionState, happening: Happening) -> Result<VersionState, F
     };
     match (state, happening) {
         (Requested | Staged, Installed) => Ok(Staged),
-        (Staged | Active, Activated) => Ok(Active),
+        (Staged | Active, Activated) | (Requested | Active, Published) => Ok(Active),
         (Requested, Activated) => forbid("install its certificate first"),
         (Active | Retiring | Retired | Destroyed | Frozen | Revoked, Installed) => {
             forbid("a certificate is installed once; enrol a new version")
         }
-        (Frozen, Activated) => forbid("unfreeze it first"),
-        (Retiring | Retired | Destroyed | Revoked, Activated) => {
+        (Staged, Published) => forbid("it has a certificate; activate it with that"),
+        (Frozen, Activated | Published) => forbid("unfreeze it first"),
+        (Retiring | Retired | Destroyed | Revoked, Activated | Published) => {
             forbid("it cannot come back; enrol a new version")
         }
     }
@@ -55,6 +58,9 @@ mod tests {
         ];
         let installed = all.map(|state| next(state, Happening::Installed).ok());
         let activated = all.map(|state| next(state, Happening::Activated).ok());
+        let published = all.map(|state| next(state, Happening::Published).ok());
+        let (active, no) = (Some(Active), None);
+        assert_eq!(published, [active, no, active, no, no, no, no, no]);
         assert_eq!(
             installed,
             [

@@ -227,6 +227,9 @@ impl OnWire for SigningError {
             Self::Refused(error) => error.fault(),
             Self::Backend(error) => error.fault(),
             Self::Audit(error) => error.fault(),
+            Self::Jwe(_) | Self::Undecryptable(_) => {
+                Fault::new(Code::InvalidArgument, self.reason()).field("jwe")
+            }
             Self::Late => Fault::new(Code::DeadlineExceeded, self.reason()),
             Self::SelfVerification(_) | Self::Broken => Fault::new(Code::Internal, self.reason()),
         }
@@ -250,6 +253,9 @@ impl OnWire for CredentialError {
             Self::Unknown(_) => Fault::new(Code::NotFound, "CREDENTIAL_UNKNOWN"),
             Self::PurposeDiffers { .. } => {
                 Fault::new(Code::FailedPrecondition, "PURPOSE_DIFFERS").field("purpose")
+            }
+            Self::WithoutCertificate(_) => {
+                Fault::new(Code::FailedPrecondition, "CREDENTIAL_WITHOUT_CERTIFICATE")
             }
             Self::Csr(CsrError::Subject { field, .. }) => {
                 let field = format!("subject.{field}");

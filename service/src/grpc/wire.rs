@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use prost_types::Timestamp as WireTime;
-use sealkeep_profiles::algorithm::HashAlgorithm;
+use sealkeep_profiles::algorithm::{HashAlgorithm, PublicKey};
 use sealkeep_profiles::qualified::Psd2Statement;
 use sealkeep_proto::v1;
 use tonic::Status;
@@ -33,7 +33,8 @@ pub(super) fn purpose(wire: i32) -> Result<Purpose, Status> {
     match v1::Purpose::try_from(wire) {
         Ok(v1::Purpose::Transport) => Ok(Purpose::Transport),
         Ok(v1::Purpose::Seal) => Ok(Purpose::Seal),
-        _ => Err(invalid("purpose", "transport or seal")),
+        Ok(v1::Purpose::Decryption) => Ok(Purpose::Decryption),
+        _ => Err(invalid("purpose", "transport, seal or decryption")),
     }
 }
 
@@ -41,6 +42,7 @@ fn purpose_out(purpose: Purpose) -> v1::Purpose {
     match purpose {
         Purpose::Transport => v1::Purpose::Transport,
         Purpose::Seal => v1::Purpose::Seal,
+        Purpose::Decryption => v1::Purpose::Decryption,
     }
 }
 
@@ -108,6 +110,20 @@ pub(super) fn credential(credential: &Credential, token: &str) -> v1::Credential
     }
 }
 
+/// What a bank that encrypts to us has to know of a decryption version (RFC 7517 section 4); the thumbprint names it.
+fn encryption_jwk(version: &Version) -> String {
+    let (None, Ok(key)) = (
+        &version.csr_der,
+        PublicKey::from_spki_der(&version.spki_der),
+    ) else {
+        return String::new();
+    };
+    let mut jwk = key.jwk();
+    jwk["use"] = "enc".into();
+    jwk["kid"] = key.jwk_sha256().into();
+    jwk.to_string()
+}
+
 pub(super) fn version(version: &Version, token: &str) -> v1::Version {
     let issued = version.issued.as_ref();
     v1::Version {
@@ -125,6 +141,7 @@ pub(super) fn version(version: &Version, token: &str) -> v1::Version {
             local: version.evidence.local,
         }),
         certificate: issued.map(|issued| certificate(issued.leaf())),
+        encryption_jwk: encryption_jwk(version),
         create_time: Some(time(version.created)),
         environment: issued
             .map_or(v1::Environment::Unspecified, |i| {
@@ -261,6 +278,7 @@ fn operation(wire: i32) -> Result<Operation, Status> {
         Ok(v1::Operation::SignDpopProof) => Ok(Operation::SignDpopProof),
         Ok(v1::Operation::SignRegistration) => Ok(Operation::SignRegistration),
         Ok(v1::Operation::SignJwtBody) => Ok(Operation::SignJwtBody),
+        Ok(v1::Operation::DecryptJwe) => Ok(Operation::DecryptJwe),
         Ok(v1::Operation::Unspecified) | Err(_) => {
             let words = Operation::ALL.map(Operation::as_str).join(", ");
             Err(invalid("callers.grants.operations", words))
@@ -284,6 +302,7 @@ pub(super) fn caller_out(caller: &Caller) -> v1::Caller {
         Operation::SignDpopProof => v1::Operation::SignDpopProof.into(),
         Operation::SignRegistration => v1::Operation::SignRegistration.into(),
         Operation::SignJwtBody => v1::Operation::SignJwtBody.into(),
+        Operation::DecryptJwe => v1::Operation::DecryptJwe.into(),
     };
     let grant = |grant: &GrantRule| v1::Grant {
         operations: grant.operations.iter().map(operation).collect(),

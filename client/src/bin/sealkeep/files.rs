@@ -204,6 +204,7 @@ enum OperationWord {
     SignDpopProof,
     SignRegistration,
     SignJwtBody,
+    DecryptJwe,
 }
 
 impl From<CallerEntry> for Caller {
@@ -234,6 +235,7 @@ impl From<GrantEntry> for Grant {
             OperationWord::SignDpopProof => Operation::SignDpopProof,
             OperationWord::SignRegistration => Operation::SignRegistration,
             OperationWord::SignJwtBody => Operation::SignJwtBody,
+            OperationWord::DecryptJwe => Operation::DecryptJwe,
         };
         Self {
             operations: entry

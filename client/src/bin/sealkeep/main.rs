@@ -153,6 +153,7 @@ mod tests {
              --organization-identifier PSDDE-BAFIN-123456 --common-name acme.example --out csr.pem",
             "sealkeep credential enrol q --purpose transport --key ec-p256 --country DE --organization A \
              --organization-identifier PSDDE-BAFIN-1 --common-name a.example --dns a.example --dns b.example",
+            "sealkeep credential enrol inbox --purpose decryption --key rsa-3072",
             "sealkeep credential csr acme-seal@2 --out csr.pem",
             "sealkeep credential install acme-seal chain.pem --check",
             "sealkeep credential activate acme-seal --rebind",

@@ -30,6 +30,7 @@ pub(crate) fn purpose(purpose: i32) -> &'static str {
     match Purpose::try_from(purpose) {
         Ok(Purpose::Transport) => "transport",
         Ok(Purpose::Seal) => "seal",
+        Ok(Purpose::Decryption) => "decryption",
         Ok(Purpose::Unspecified) => "",
         Err(_) => "?",
     }
@@ -65,6 +66,7 @@ pub(crate) fn operations(grant: &Grant) -> String {
         Ok(Operation::SignDpopProof) => "sign-dpop-proof",
         Ok(Operation::SignRegistration) => "sign-registration",
         Ok(Operation::SignJwtBody) => "sign-jwt-body",
+        Ok(Operation::DecryptJwe) => "decrypt-jwe",
         Ok(Operation::Unspecified) | Err(_) => "?",
     };
     grant
@@ -110,12 +112,14 @@ impl From<Key> for KeyAlgorithm {
 }
 
 /// What a credential is for, as an argument.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum For {
     /// TLS client authentication with a QWAC.
     Transport,
     /// Signatures with a QSealC.
     Seal,
+    /// Decryption of what banks encrypt to us; no certificate, no subject.
+    Decryption,
 }
 
 impl From<For> for Purpose {
@@ -123,6 +127,7 @@ impl From<For> for Purpose {
         match purpose {
             For::Transport => Self::Transport,
             For::Seal => Self::Seal,
+            For::Decryption => Self::Decryption,
         }
     }
 }

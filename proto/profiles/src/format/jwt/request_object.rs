@@ -268,10 +268,10 @@ impl RequestObjectSpec {
         {
             return Err(invalid("response_type", "one that the profile allows"));
         }
-        if let Some(mode) = self.response_mode_of.get(response_type) {
-            if claims.text("response_mode")? != mode {
-                return Err(invalid("response_mode", "the one of this response_type"));
-            }
+        if let Some(mode) = self.response_mode_of.get(response_type)
+            && claims.text("response_mode")? != mode
+        {
+            return Err(invalid("response_mode", "the one of this response_type"));
         }
         if let Some(absent) = self
             .required
