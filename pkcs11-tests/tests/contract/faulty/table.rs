@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::pkcs11::Pkcs11Config;
-use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeySpec};
+use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeySpec, KeyUsage};
 
 use super::super::support::*;
 use super::faulty_case;
@@ -238,7 +238,7 @@ faulty_case!(a_token_that_signs_wrongly_makes_no_key_ready, hsm, faulty => {
         assert_eq!(adopt(&backend, &key).outcome, Err(BackendError::KeyMismatch(key.id)));
         assert_eq!(sign(&backend, &key, SCHEME, b"m"), Err(BackendError::KeyUnknown(key.id)));
         let id = KeyId::random();
-        let made = wait(backend.generate(id, "x", KeySpec::EcP256, later()));
+        let made = wait(backend.generate(id, "x", KeySpec::EcP256, KeyUsage::Sign, later()));
         assert_eq!(made, Err(BackendError::KeyMismatch(id)));
     }
 });
@@ -282,7 +282,7 @@ faulty_case!(tokens_are_told_apart_by_serial_and_not_by_slot, hsm, faulty => {
 faulty_case!(a_key_whose_birth_was_not_told_is_not_made_twice, hsm, faulty => {
     let backend = faulty.start(hsm);
     let id = KeyId::random();
-    let attempt = || wait(backend.generate(id, "x", KeySpec::EcP256, later()));
+    let attempt = || wait(backend.generate(id, "x", KeySpec::EcP256, KeyUsage::Sign, later()));
     faulty.script("rule = [{ fn = 'C_GenerateKeyPair', rv = 'CKR_DEVICE_ERROR', when = 'after' }]");
     assert_eq!(attempt().unwrap_err().reason(), "TOKEN_UNAVAILABLE");
     faulty.script("");
@@ -306,7 +306,7 @@ faulty_case!(a_token_that_may_not_be_changed_still_signs, hsm, faulty => {
     let backend = faulty.start(hsm);
     assert!(adopt(&backend, &key).outcome.is_ok());
     assert!(sign(&backend, &key, SCHEME, b"m").is_ok());
-    let made = wait(backend.generate(KeyId::random(), "x", KeySpec::EcP256, later()));
+    let made = wait(backend.generate(KeyId::random(), "x", KeySpec::EcP256, KeyUsage::Sign, later()));
     assert_eq!(made.unwrap_err().reason(), "TOKEN_REJECTED");
 });
 
