@@ -12,8 +12,8 @@ use tonic::Status;
 use super::error::invalid;
 use crate::backend::KeySpec;
 use crate::domain::{
-    Bank, Caller, CallerName, Credential, Environment, GrantRule, Host, Name, Operation, Purpose,
-    Role, Version, VersionState,
+    Bank, Caller, CallerName, Credential, Environment, GrantRule, Host, Name, Operation, Procedure,
+    Purpose, Role, RotationTerms, Version, VersionState,
 };
 use crate::world::Destination;
 
@@ -196,6 +196,7 @@ pub(super) fn bank(wire: v1::Bank) -> Result<Bank, Status> {
     for text in &wire.credentials {
         credentials.push(name(&field("credentials"), text.clone())?);
     }
+    let rotation = rotation_terms(wire.rotation.unwrap_or_default(), &field)?;
     Ok(Bank {
         name: name("banks.name", wire.name)?,
         environment,
@@ -206,6 +207,7 @@ pub(super) fn bank(wire: v1::Bank) -> Result<Bank, Status> {
         credentials,
         tls12_allowed: wire.tls12_allowed,
         oauth_profile: wire.oauth_profile,
+        rotation,
     })
 }
 
@@ -230,6 +232,54 @@ pub(super) fn bank_out(destination: &Destination) -> v1::Bank {
         tls12_allowed: bank.tls12_allowed,
         bindings: bank.credentials.iter().map(binding).collect(),
         oauth_profile: bank.oauth_profile.clone(),
+        rotation: Some(v1::RotationTerms {
+            procedure: procedure_out(bank.rotation.procedure).into(),
+            lead_time_days: Some(bank.rotation.lead_time_days),
+            contact: bank.rotation.contact.clone(),
+            enforces_cabf_validity: bank.rotation.enforces_cabf_validity,
+            wants_digital_signature: bank.rotation.wants_digital_signature,
+        }),
+    }
+}
+
+/// What is not said is the careful default.
+fn rotation_terms(
+    wire: v1::RotationTerms,
+    field: &dyn Fn(&str) -> String,
+) -> Result<RotationTerms, Status> {
+    let default = RotationTerms::default();
+    let procedure = match v1::Procedure::try_from(wire.procedure) {
+        Ok(v1::Procedure::Unspecified) => default.procedure,
+        Ok(v1::Procedure::None) => Procedure::None,
+        Ok(v1::Procedure::Overlap) => Procedure::Overlap,
+        Ok(v1::Procedure::Announce) => Procedure::Announce,
+        Ok(v1::Procedure::SwapAt) => Procedure::SwapAt,
+        Ok(v1::Procedure::Directory) => Procedure::Directory,
+        Ok(v1::Procedure::Register) => Procedure::Register,
+        Ok(v1::Procedure::PublishUrl) => Procedure::PublishUrl,
+        Err(_) => {
+            let words: Vec<_> = Procedure::ALL.iter().map(|p| p.as_str()).collect();
+            return Err(invalid(&field("rotation.procedure"), words.join(", ")));
+        }
+    };
+    Ok(RotationTerms {
+        procedure,
+        lead_time_days: wire.lead_time_days.unwrap_or(default.lead_time_days),
+        contact: wire.contact,
+        enforces_cabf_validity: wire.enforces_cabf_validity,
+        wants_digital_signature: wire.wants_digital_signature,
+    })
+}
+
+pub(super) fn procedure_out(procedure: Procedure) -> v1::Procedure {
+    match procedure {
+        Procedure::None => v1::Procedure::None,
+        Procedure::Overlap => v1::Procedure::Overlap,
+        Procedure::Announce => v1::Procedure::Announce,
+        Procedure::SwapAt => v1::Procedure::SwapAt,
+        Procedure::Directory => v1::Procedure::Directory,
+        Procedure::Register => v1::Procedure::Register,
+        Procedure::PublishUrl => v1::Procedure::PublishUrl,
     }
 }
 

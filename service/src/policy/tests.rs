@@ -125,6 +125,7 @@ impl Scene {
             settings: BTreeMap::new(),
             credentials: vec![name("cred")],
             tls12_allowed: self.tls12_allowed,
+            rotation: Default::default(),
         };
         let bound = BTreeMap::from([(name("cred"), version.clone())]);
         let profile = Catalog::embedded().get(self.profile).unwrap();

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use sealkeep_client::v1::{
-    Environment, Grant, KeyAlgorithm, Operation, Purpose, Role, VersionState,
+    Environment, Grant, KeyAlgorithm, Operation, Procedure, Purpose, Role, VersionState,
 };
 
 /// Days of 24 hours.
@@ -41,6 +41,20 @@ pub(crate) fn environment(environment: i32) -> &'static str {
         Ok(Environment::Sandbox) => "sandbox",
         Ok(Environment::Production) => "production",
         Ok(Environment::Unspecified) => "",
+        Err(_) => "?",
+    }
+}
+
+pub(crate) fn procedure(procedure: i32) -> &'static str {
+    match Procedure::try_from(procedure) {
+        Ok(Procedure::None) => "none",
+        Ok(Procedure::Overlap) => "overlap",
+        Ok(Procedure::Announce) => "announce",
+        Ok(Procedure::SwapAt) => "swap_at",
+        Ok(Procedure::Directory) => "directory",
+        Ok(Procedure::Register) => "register",
+        Ok(Procedure::PublishUrl) => "publish_url",
+        Ok(Procedure::Unspecified) => "",
         Err(_) => "?",
     }
 }
