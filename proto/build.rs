@@ -11,6 +11,7 @@ const FILES: [&str; 10] = [
     "sealkeep/v1/tls.proto",
     "sealkeep/v1/credential.proto",
     "sealkeep/v1/bank.proto",
+    "sealkeep/v1/rotation.proto",
     "sealkeep/v1/access.proto",
     "sealkeep/v1/audit.proto",
     "sealkeep/v1/status.proto",

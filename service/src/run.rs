@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
+use crate::bank::rotation::campaign;
 use crate::clock::{self, SharedClock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::domain::{Caller, CallerName, Role, VersionState};
@@ -192,6 +193,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         backend.clone(),
         trust,
     );
+    let settling = tokio::spawn(campaign::settle_when_due(registry.clone()));
     let watching = config
         .profiles
         .directory
@@ -218,6 +220,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         let _ = stopping.send(());
     });
     drain(serving, stopped, config.runtime.drain_timeout_s).await?;
+    settling.abort();
     if let Some(watching) = watching {
         watching.abort();
     }

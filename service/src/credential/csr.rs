@@ -259,7 +259,7 @@ pub(super) fn pem(csr_der: &[u8]) -> String {
 }
 
 /// RFC 7468 armour, 64 characters a line.
-pub(super) fn armour(label: &str, der: &[u8]) -> String {
+pub(crate) fn armour(label: &str, der: &[u8]) -> String {
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let mut pem = format!("-----BEGIN {label}-----\n");

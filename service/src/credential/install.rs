@@ -151,9 +151,11 @@ impl Registry {
         if !valid {
             return Err(CredentialError::NotValidNow(version.id.clone()));
         }
-        let banks: Vec<Name> = self
-            .world
-            .load()
+        let snapshot = self.world.load();
+        if rebind && snapshot.rotations.contains_key(&version.id.credential) {
+            return Err(CredentialError::RotationOpen(version.id.credential.clone()));
+        }
+        let banks: Vec<Name> = snapshot
             .banks
             .values()
             .filter(|d| d.bank.credentials.contains(&version.id.credential))

@@ -11,6 +11,10 @@ pub enum Happening {
     Activated,
     /// An officer put a key to use that has no certificate: banks have its public key.
     Published,
+    /// Its banks have moved to a newer version.
+    Outgoing,
+    /// Nobody needs it any more.
+    Retired,
 }
 
 /// The state does not allow it.
@@ -23,6 +27,7 @@ pub struct Forbidden {
 
 /// The state after something happened.
 pub fn next(state: VersionState, happening: Happening) -> Result<VersionState, Forbidden> {
+    use Happening as H;
     use Happening::{Activated, Installed, Published};
     use VersionState::{Active, Destroyed, Frozen, Requested, Retired, Retiring, Revoked, Staged};
     let forbid = |hint| {
@@ -34,6 +39,10 @@ pub fn next(state: VersionState, happening: Happening) -> Result<VersionState, F
     match (state, happening) {
         (Requested | Staged, Installed) => Ok(Staged),
         (Staged | Active, Activated) | (Requested | Active, Published) => Ok(Active),
+        (Active, H::Outgoing) => Ok(Retiring),
+        (Requested | Staged | Active | Retiring, H::Retired) => Ok(Retired),
+        (_, H::Outgoing) => forbid("only an active version goes out"),
+        (_, H::Retired) => forbid("it is out of use already"),
         (Requested, Activated) => forbid("install its certificate first"),
         (Active | Retiring | Retired | Destroyed | Frozen | Revoked, Installed) => {
             forbid("a certificate is installed once; enrol a new version")
@@ -86,6 +95,22 @@ mod tests {
                 None,
                 None
             ]
+        );
+    }
+
+    #[test]
+    fn what_is_in_use_goes_out_and_is_then_retired() {
+        let all = [
+            Requested, Staged, Active, Retiring, Retired, Destroyed, Frozen, Revoked,
+        ];
+        let outgoing = all.map(|state| next(state, Happening::Outgoing).ok());
+        let mut wanted = [None; 8];
+        wanted[2] = Some(Retiring);
+        assert_eq!(outgoing, wanted);
+        let retired = all.map(|state| next(state, Happening::Retired).is_ok());
+        assert_eq!(
+            retired,
+            [true, true, true, true, false, false, false, false]
         );
     }
 

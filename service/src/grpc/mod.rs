@@ -13,6 +13,7 @@ mod entry;
 mod error;
 mod jwt;
 pub mod listener;
+mod rotation;
 mod signing;
 mod status;
 mod tls;
@@ -29,6 +30,7 @@ use sealkeep_proto::v1::bank_service_server::BankServiceServer;
 use sealkeep_proto::v1::credential_service_server::CredentialServiceServer;
 use sealkeep_proto::v1::decryption_service_server::DecryptionServiceServer;
 use sealkeep_proto::v1::jwt_service_server::JwtServiceServer;
+use sealkeep_proto::v1::rotation_service_server::RotationServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
 use sealkeep_proto::v1::status_service_server::StatusServiceServer;
 use sealkeep_proto::v1::tls_service_server::TlsServiceServer;
@@ -124,6 +126,7 @@ pub async fn serve(
         .add_service(capped!(TlsServiceServer))
         .add_service(capped!(CredentialServiceServer))
         .add_service(capped!(BankServiceServer))
+        .add_service(capped!(RotationServiceServer))
         .add_service(capped!(AccessServiceServer))
         .add_service(capped!(AuditServiceServer))
         .add_service(capped!(StatusServiceServer))
