@@ -11,6 +11,8 @@ pub mod campaign;
 pub mod moving;
 pub mod plan;
 pub mod progress;
+#[cfg(test)]
+mod simulation;
 
 use std::collections::BTreeMap;
 
