@@ -9,11 +9,12 @@ use tonic::{Request, Response, Status};
 use super::entry::{Entry, enter};
 use super::error::{invalid, status_of};
 use super::{Api, wire};
+use crate::authz;
 use crate::bank::rotation::campaign::{QTSP_LEAD_DAYS_DEFAULT, RotationError};
 use crate::bank::rotation::moving::{Move, Pick};
 use crate::bank::rotation::plan::Step;
 use crate::bank::rotation::progress::{self, Acceptance, Event, OldVersion, Progress};
-use crate::domain::{Bank, LEAD_TIME_DAYS_MAX, Name, Role, VersionId};
+use crate::domain::{Bank, LEAD_TIME_DAYS_MAX, Name, Operation, Role, VersionId};
 
 /// Who may read rotations.
 const READERS: [Role; 3] = [Role::Officer, Role::Auditor, Role::Monitor];
@@ -136,6 +137,31 @@ impl RotationService for Api {
             changes: changes.collect(),
             unchanged: bundle.unchanged.into_iter().map(str::to_owned).collect(),
         }))
+    }
+
+    async fn report_outcome(
+        &self,
+        request: Request<v1::ReportOutcomeRequest>,
+    ) -> Result<Response<v1::ReportOutcomeResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        let version = VersionId::from_resource(&message.version);
+        let version = version.map_err(|e| invalid("version", e))?;
+        let snapshot = self.0.world.load();
+        let granted = |operation| {
+            let credential = version.credential.as_str();
+            authz::grant(&snapshot, &caller, operation, credential, &message.bank).map(drop)
+        };
+        // Whoever may sign there may say how it went.
+        granted(Operation::SignHttp)
+            .or_else(|_| granted(Operation::SignJws))
+            .map_err(|denied| status_of(&denied))?;
+        let bank = wire::name("bank", message.bank.clone())?;
+        let registry = &self.0.registry;
+        let reported = registry.report_outcome(&bank, &version, message.accepted);
+        reported.await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::ReportOutcomeResponse {}))
     }
 
     async fn complete_rotation(

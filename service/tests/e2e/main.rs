@@ -16,6 +16,7 @@ mod handshakes;
 mod house;
 mod jwt;
 mod profiles;
+mod rotation;
 mod signing;
 mod startup;
 mod tls;

@@ -4,13 +4,14 @@
 //! the snapshot. Never: a decision of its own; [`super::progress`] and [`super::plan`] decide.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::bundle::{self, Bundle};
+use super::canary::Outcomes;
 use super::moving::Move;
 use super::plan::{self, Mover, NewVersion, Step, Subject, Validity};
 use super::progress::{self, Event as Happens, Progress, REASON_BYTES_MAX, Refused};
@@ -281,6 +282,81 @@ impl Registry {
         let write = store.end_rotation(credential, number, ending, now, changes);
         self.change(who, Event::RotationEnd, data, write).await?;
         Ok(credential.clone())
+    }
+
+    /// Counts what a caller saw a bank answer. When a canary fails clearly more often than the old version, the old
+    /// version signs everything again. Reports about anything else change nothing.
+    pub async fn report_outcome(
+        &self,
+        bank: &Name,
+        version: &VersionId,
+        good: bool,
+    ) -> Result<(), ChangeError> {
+        let snapshot = self.world.load();
+        let destination = snapshot.banks.get(bank);
+        let Some(moving) = destination.and_then(|d| d.moves.get(&version.credential)) else {
+            return Ok(());
+        };
+        let Progress::Canary { at, .. } = moving.progress else {
+            return Ok(());
+        };
+        let fall_back = {
+            let mut all = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = (bank.clone(), version.credential.clone());
+            let outcomes = all.entry(key).or_insert(Outcomes::since(at));
+            if outcomes.since != at {
+                *outcomes = Outcomes::since(at);
+            }
+            match *version == moving.new.id {
+                true => outcomes.new.count(good),
+                false if *version == moving.old.id => outcomes.old.count(good),
+                false => return Ok(()),
+            }
+            outcomes.fall_back().then_some(*outcomes)
+        };
+        match fall_back {
+            Some(outcomes) => self.fall_back(bank, &version.credential, outcomes).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a canary that failed, unless somebody was faster.
+    async fn fall_back(
+        &self,
+        bank: &Name,
+        credential: &Name,
+        outcomes: Outcomes,
+    ) -> Result<(), ChangeError> {
+        let _turn = self.turn().await;
+        let (snapshot, now) = (self.world.load(), self.clock.now());
+        let moving = snapshot
+            .banks
+            .get(bank)
+            .and_then(|d| d.moves.get(credential));
+        let rotation = snapshot.rotations.get(credential);
+        let Some((moving, rotation)) = moving.zip(rotation) else {
+            return Ok(());
+        };
+        if !matches!(moving.progress, Progress::Canary { at, .. } if at == outcomes.since) {
+            return Ok(());
+        }
+        let back = progress::next(&moving.progress, Happens::Rollback, &moving.facts, now);
+        let Ok(after) = back else {
+            return Ok(());
+        };
+        let steps = [step_row(bank, moving, after)];
+        let mut data = about(rotation, &steps);
+        data["canary"] = json!({
+            "old": { "good": outcomes.old.good, "bad": outcomes.old.bad },
+            "new": { "good": outcomes.new.good, "bad": outcomes.new.bad },
+        });
+        tracing::warn!(%bank, %credential, "the canary fails more often than the old version; rolled back");
+        self.audit.append(Event::RotationStep, None, data).await?;
+        let store = self.world.store();
+        store
+            .put_rotation_steps(credential, rotation.number, &steps)
+            .await?;
+        Ok(self.world.refresh().await?)
     }
 
     /// Writes down what time alone has done: due changes, and versions whose last signature has aged out. Answers when

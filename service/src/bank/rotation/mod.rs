@@ -8,6 +8,7 @@
 
 pub mod bundle;
 pub mod campaign;
+pub mod canary;
 pub mod moving;
 pub mod plan;
 pub mod progress;

@@ -300,12 +300,17 @@ pub fn next(
 pub fn side(progress: &Progress, facts: &Facts, now: Timestamp) -> Side {
     match due(progress, facts, now) {
         Progress::Switched { .. } | Progress::Confirmed { .. } => Side::New,
-        Progress::Scheduled { from, until, .. } if now >= from => Side::Held { until },
-        Progress::Canary { percent, .. } => Side::Split { percent },
+        Progress::Scheduled {
+            from,
+            until,
+            old: OldVersion::Replaced,
+        } if now >= from => Side::Held { until },
+        Progress::Canary { percent, .. } if facts.new_lives(now) => Side::Split { percent },
         Progress::Pending
         | Progress::Announced { .. }
         | Progress::Accepted { .. }
         | Progress::Scheduled { .. }
+        | Progress::Canary { .. }
         | Progress::Failed { .. } => Side::Old,
     }
 }
@@ -340,9 +345,15 @@ fn due(progress: &Progress, facts: &Facts, now: Timestamp) -> Progress {
         old: OldVersion::StaysValid,
     };
     match progress {
-        Progress::Scheduled { until, old, .. } if now >= *until => Progress::Switched {
-            at: *until,
-            old: *old,
+        Progress::Scheduled { until, old, .. } if now >= *until => match old {
+            // A version that was frozen meanwhile is not begun with as long as there is a choice.
+            OldVersion::StaysValid if facts.old_lives(now) && !facts.new_lives(now) => {
+                progress.clone()
+            }
+            _ => Progress::Switched {
+                at: *until,
+                old: *old,
+            },
         },
         Progress::Switched { .. } | Progress::Confirmed { .. } => progress.clone(),
         _ if facts.old_lives(now) || !facts.new_lives(now) => progress.clone(),

@@ -250,6 +250,31 @@ fn a_bank_that_takes_the_new_version_gets_it_when_the_old_one_ends() {
     }
 }
 
+#[test]
+fn a_new_version_that_is_frozen_is_not_begun_with() {
+    let mut facts = facts(Procedure::Overlap);
+    facts.new = None;
+    let ordered = |old| Progress::Scheduled {
+        from: day(12),
+        until: day(12),
+        old,
+    };
+    for (progress, wanted) in [
+        (ordered(OldVersion::StaysValid), Side::Old),
+        // The bank has forgotten the old one: signing with it would not help.
+        (ordered(OldVersion::Replaced), Side::New),
+        (
+            Progress::Canary {
+                at: day(9),
+                percent: 99,
+            },
+            Side::Old,
+        ),
+    ] {
+        assert_eq!(side(&progress, &facts, day(13)), wanted, "{progress:?}");
+    }
+}
+
 /// An event with the offset of the moment it happens at.
 fn steps() -> impl Strategy<Value = Vec<(i64, Event)>> {
     let at = || prop::option::of(0i64..60);
