@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
-use crate::bank::rotation::campaign;
+use crate::bank::rotation::settle;
 use crate::clock::{self, SharedClock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::domain::{Caller, CallerName, Role, VersionState};
@@ -193,7 +193,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         backend.clone(),
         trust,
     );
-    let settling = tokio::spawn(campaign::settle_when_due(registry.clone()));
+    let settling = tokio::spawn(settle::settle_when_due(registry.clone()));
     let watching = config
         .profiles
         .directory

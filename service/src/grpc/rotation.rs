@@ -10,9 +10,10 @@ use super::entry::{Entry, enter};
 use super::error::{invalid, status_of};
 use super::{Api, wire};
 use crate::authz;
-use crate::bank::rotation::campaign::{QTSP_LEAD_DAYS_DEFAULT, RotationError};
+use crate::bank::rotation::campaign::RotationError;
 use crate::bank::rotation::moving::{Move, Pick};
 use crate::bank::rotation::plan::Step;
+use crate::bank::rotation::preview::QTSP_LEAD_DAYS_DEFAULT;
 use crate::bank::rotation::progress::{self, Acceptance, Event, OldVersion, Progress};
 use crate::domain::{Bank, LEAD_TIME_DAYS_MAX, Name, Operation, Role, VersionId};
 

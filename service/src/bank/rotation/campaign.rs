@@ -4,33 +4,23 @@
 //! the snapshot. Never: a decision of its own; [`super::progress`] and [`super::plan`] decide.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 
-use super::bundle::{self, Bundle};
-use super::canary::Outcomes;
 use super::moving::Move;
-use super::plan::{self, Mover, NewVersion, Step, Subject, Validity};
 use super::progress::{self, Event as Happens, Progress, REASON_BYTES_MAX, Refused};
 use super::{Ending, Rotation};
 use crate::audit::Event;
 use crate::credential::state::{self, Happening};
-use crate::domain::{CallerName, Credential, Name, Purpose, Version, VersionId, VersionState};
+use crate::domain::{CallerName, Credential, Name, Purpose, Version, VersionId};
 use crate::registry::{ChangeError, Registry};
 use crate::store::{StateChange, StepRow};
 use crate::world::Snapshot;
 
 /// Most banks in one call.
 pub const BANKS_PER_CALL_MAX: usize = 256;
-/// How long a bank may verify a signature that it has received, hours. So long an old version is not called retired.
-pub const SIGNATURE_AGE_HOURS: i64 = 24;
-/// How long a QTSP takes when nothing else is said, days.
-pub const QTSP_LEAD_DAYS_DEFAULT: u32 = 14;
-/// The longest sleep between two looks at what is due, seconds: wall clocks are set.
-const LOOK_INTERVAL_S_MAX: u64 = 60;
 
 /// Why a rotation did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -283,198 +273,9 @@ impl Registry {
         self.change(who, Event::RotationEnd, data, write).await?;
         Ok(credential.clone())
     }
-
-    /// Counts what a caller saw a bank answer. When a canary fails clearly more often than the old version, the old
-    /// version signs everything again. Reports about anything else change nothing.
-    pub async fn report_outcome(
-        &self,
-        bank: &Name,
-        version: &VersionId,
-        good: bool,
-    ) -> Result<(), ChangeError> {
-        let snapshot = self.world.load();
-        let destination = snapshot.banks.get(bank);
-        let Some(moving) = destination.and_then(|d| d.moves.get(&version.credential)) else {
-            return Ok(());
-        };
-        let Progress::Canary { at, .. } = moving.progress else {
-            return Ok(());
-        };
-        let fall_back = {
-            let mut all = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = (bank.clone(), version.credential.clone());
-            let outcomes = all.entry(key).or_insert(Outcomes::since(at));
-            if outcomes.since != at {
-                *outcomes = Outcomes::since(at);
-            }
-            match *version == moving.new.id {
-                true => outcomes.new.count(good),
-                false if *version == moving.old.id => outcomes.old.count(good),
-                false => return Ok(()),
-            }
-            outcomes.fall_back().then_some(*outcomes)
-        };
-        match fall_back {
-            Some(outcomes) => self.fall_back(bank, &version.credential, outcomes).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Ends a canary that failed, unless somebody was faster.
-    async fn fall_back(
-        &self,
-        bank: &Name,
-        credential: &Name,
-        outcomes: Outcomes,
-    ) -> Result<(), ChangeError> {
-        let _turn = self.turn().await;
-        let (snapshot, now) = (self.world.load(), self.clock.now());
-        let moving = snapshot
-            .banks
-            .get(bank)
-            .and_then(|d| d.moves.get(credential));
-        let rotation = snapshot.rotations.get(credential);
-        let Some((moving, rotation)) = moving.zip(rotation) else {
-            return Ok(());
-        };
-        if !matches!(moving.progress, Progress::Canary { at, .. } if at == outcomes.since) {
-            return Ok(());
-        }
-        let back = progress::next(&moving.progress, Happens::Rollback, &moving.facts, now);
-        let Ok(after) = back else {
-            return Ok(());
-        };
-        let steps = [step_row(bank, moving, after)];
-        let mut data = about(rotation, &steps);
-        data["canary"] = json!({
-            "old": { "good": outcomes.old.good, "bad": outcomes.old.bad },
-            "new": { "good": outcomes.new.good, "bad": outcomes.new.bad },
-        });
-        tracing::warn!(%bank, %credential, "the canary fails more often than the old version; rolled back");
-        self.audit.append(Event::RotationStep, None, data).await?;
-        let store = self.world.store();
-        store
-            .put_rotation_steps(credential, rotation.number, &steps)
-            .await?;
-        Ok(self.world.refresh().await?)
-    }
-
-    /// Writes down what time alone has done: due changes, and versions whose last signature has aged out. Answers when
-    /// to look again.
-    pub async fn settle_rotations(&self) -> Result<Option<Timestamp>, ChangeError> {
-        let _turn = self.turn().await;
-        let (snapshot, now) = (self.world.load(), self.clock.now());
-        let mut changed = false;
-        for rotation in snapshot.rotations.values() {
-            let moves = moves(&snapshot, &rotation.credential);
-            let steps: Vec<_> = moves
-                .iter()
-                .filter_map(|(bank, moving)| {
-                    let after = progress::next(&moving.progress, Happens::Due, &moving.facts, now);
-                    let after = after.ok().filter(|after| *after != moving.progress)?;
-                    Some(step_row(bank, moving, after))
-                })
-                .collect();
-            if !steps.is_empty() {
-                let data = about(rotation, &steps);
-                self.audit.append(Event::RotationStep, None, data).await?;
-                let store = self.world.store();
-                let (credential, number) = (&rotation.credential, rotation.number);
-                store.put_rotation_steps(credential, number, &steps).await?;
-                changed = true;
-            }
-        }
-        let (aged, next_aged) = self.aged_out(&snapshot, now).await?;
-        if !aged.is_empty() {
-            let versions: Vec<_> = aged.iter().map(|c| c.id.to_string()).collect();
-            let data = json!({ "retired": versions });
-            self.audit.append(Event::RotationStep, None, data).await?;
-            self.world.store().change_states(&aged).await?;
-            changed = true;
-        }
-        if changed {
-            self.world.refresh().await?;
-        }
-        let moves = snapshot.banks.values().flat_map(|d| d.moves.values());
-        let changes = moves.filter_map(|m| progress::next_change(&m.progress, &m.facts, now));
-        Ok(changes.chain(next_aged).min())
-    }
-
-    async fn aged_out(
-        &self,
-        snapshot: &Snapshot,
-        now: Timestamp,
-    ) -> Result<(Vec<StateChange>, Option<Timestamp>), ChangeError> {
-        let (mut aged, mut next) = (Vec::new(), None);
-        for (id, ended) in self.world.store().rotated_out().await? {
-            let at = ended + SignedDuration::from_hours(SIGNATURE_AGE_HOURS);
-            if at > now {
-                next = Some(next.map_or(at, |next: Timestamp| next.min(at)));
-                continue;
-            }
-            let credential = snapshot.credentials.get(&id.credential);
-            let version = credential.and_then(|c| c.version(id.number));
-            aged.extend(version.and_then(|version| change(version, Happening::Retired)));
-        }
-        Ok((aged, next))
-    }
-
-    /// What must happen when.
-    pub async fn plan_rotation(
-        &self,
-        credential: &str,
-        qtsp_lead_days: u32,
-    ) -> Result<Vec<Step>, RotationError> {
-        let (snapshot, now) = (self.world.load(), self.clock.now());
-        let credential = known(&snapshot, credential)?;
-        let answers = self.world.store().rotation_answers().await;
-        let answers = answers.map_err(ChangeError::from)?;
-        let movers = movers(&snapshot, credential);
-        let subject = Subject {
-            purpose: credential.purpose,
-            qtsp_lead_days,
-            new: new_version(&snapshot, credential),
-        };
-        Ok(plan::plan(&subject, &movers, &answers, now))
-    }
-
-    /// What a bank is sent.
-    pub fn rotation_bundle(&self, credential: &str, bank: &Name) -> Result<Bundle, RotationError> {
-        let snapshot = self.world.load();
-        let rotation = open(&snapshot, credential)?;
-        let moving = moving(&snapshot, &rotation, bank)?;
-        let unknown = || RotationError::NotMoving(bank.to_string());
-        let destination = snapshot.banks.get(bank).ok_or_else(unknown)?;
-        let (old, new) = (moving.old.issued.as_ref(), moving.new.issued.as_ref());
-        let (old, new) = old.zip(new).ok_or_else(unknown)?;
-        Ok(bundle::bundle(&destination.bank, old, new))
-    }
 }
 
-/// Settles what is due for as long as the service runs.
-pub async fn settle_when_due(registry: Registry) {
-    let mut changed = registry.world.subscribe();
-    loop {
-        let patience = Duration::from_secs(LOOK_INTERVAL_S_MAX);
-        let wait = match registry.settle_rotations().await {
-            Ok(next) => {
-                let until = next.map(|next| next.duration_since(registry.clock.now()));
-                let until = until.map(|wait| Duration::try_from(wait).unwrap_or_default());
-                until.unwrap_or(patience).min(patience)
-            }
-            Err(error) => {
-                tracing::error!(%error, "due rotation steps are not written; who signs does not depend on it");
-                patience
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            change = changed.changed() => if change.is_err() { return },
-        }
-    }
-}
-
-fn known<'a>(
+pub(super) fn known<'a>(
     snapshot: &'a Snapshot,
     credential: &str,
 ) -> Result<&'a Arc<Credential>, RotationError> {
@@ -482,21 +283,21 @@ fn known<'a>(
     snapshot.credentials.get(credential).ok_or_else(unknown)
 }
 
-fn open(snapshot: &Snapshot, credential: &str) -> Result<Arc<Rotation>, RotationError> {
+pub(super) fn open(snapshot: &Snapshot, credential: &str) -> Result<Arc<Rotation>, RotationError> {
     let name = &known(snapshot, credential)?.name;
     let open = snapshot.rotations.get(name).cloned();
     open.ok_or_else(|| RotationError::NotOpen(name.clone()))
 }
 
 /// The banks of a credential that are between two versions.
-fn moves<'a>(snapshot: &'a Snapshot, credential: &Name) -> Vec<(&'a Name, &'a Move)> {
+pub(super) fn moves<'a>(snapshot: &'a Snapshot, credential: &Name) -> Vec<(&'a Name, &'a Move)> {
     let banks = snapshot.banks.iter();
     banks
         .filter_map(|(name, destination)| Some((name, destination.moves.get(credential)?)))
         .collect()
 }
 
-fn moving<'a>(
+pub(super) fn moving<'a>(
     snapshot: &'a Snapshot,
     rotation: &Rotation,
     bank: &Name,
@@ -527,7 +328,7 @@ fn moved(progress: &Progress) -> bool {
     )
 }
 
-fn step_row(bank: &Name, moving: &Move, progress: Progress) -> StepRow {
+pub(super) fn step_row(bank: &Name, moving: &Move, progress: Progress) -> StepRow {
     let bound = if moved(&progress) {
         &moving.new
     } else {
@@ -543,7 +344,7 @@ fn step_row(bank: &Name, moving: &Move, progress: Progress) -> StepRow {
     }
 }
 
-fn about(rotation: &Rotation, steps: &[StepRow]) -> serde_json::Value {
+pub(super) fn about(rotation: &Rotation, steps: &[StepRow]) -> serde_json::Value {
     let step = |step: &StepRow| json!({ "bank": step.bank, "progress": step.progress, "bound": step.bound });
     json!({
         "credential": rotation.credential.as_str(),
@@ -552,56 +353,11 @@ fn about(rotation: &Rotation, steps: &[StepRow]) -> serde_json::Value {
     })
 }
 
-fn change(version: &Version, happening: Happening) -> Option<StateChange> {
+pub(super) fn change(version: &Version, happening: Happening) -> Option<StateChange> {
     let to = state::next(version.state, happening).ok()?;
     Some(StateChange {
         id: version.id.clone(),
         from: version.state,
         to,
-    })
-}
-
-fn validity(version: &Version) -> Option<Validity> {
-    let leaf = version.issued.as_ref()?.leaf();
-    let (begins, ends) = (leaf.not_before(), leaf.not_after());
-    Some(Validity { begins, ends })
-}
-
-fn movers(snapshot: &Snapshot, credential: &Credential) -> Vec<Mover> {
-    let banks = snapshot.banks.values();
-    let mover = |destination: &Arc<crate::world::Destination>| {
-        let moving = destination.moves.get(&credential.name);
-        let bound = destination.bound.get(&credential.name);
-        let old = moving.map(|moving| &moving.old).or(bound)?;
-        Some(Mover {
-            bank: destination.bank.name.clone(),
-            terms: destination.bank.rotation.clone(),
-            old: validity(old)?,
-            progress: moving.map_or(Progress::Pending, |moving| moving.progress.clone()),
-        })
-    };
-    banks.filter_map(mover).collect()
-}
-
-/// The attached version, or the newest that waits to be used.
-fn new_version(snapshot: &Snapshot, credential: &Credential) -> Option<NewVersion> {
-    let attached = snapshot.rotations.get(&credential.name).and_then(|r| r.to);
-    let waiting = credential
-        .newest()
-        .filter(|v| v.state == VersionState::Staged);
-    let new = attached.and_then(|to| credential.version(to)).or(waiting)?;
-    let leaf = new.issued.as_ref()?.leaf();
-    let older = credential
-        .versions
-        .iter()
-        .rev()
-        .filter(|v| v.id.number < new.id.number);
-    let old = older.filter_map(|v| v.issued.as_ref()).next();
-    Some(NewVersion {
-        validity: validity(new)?,
-        issuer_differs: old.is_some_and(|old| old.leaf().issuer() != leaf.issuer()),
-        digital_signature: leaf
-            .key_usage()
-            .is_none_or(|usage| usage.digital_signature()),
     })
 }

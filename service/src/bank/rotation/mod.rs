@@ -3,7 +3,7 @@
 //! In: what officers do and banks say, the time. Out: plans, bundles for banks, and which version each bank gets.
 //! Never: two versions for one bank at one instant except in a canary, nor a step that the bank does not go along with.
 //!
-//! [`plan`] and [`progress`] are pure; [`campaign`] is the thin shell that makes their decisions last; [`moving`] is what
+//! [`plan`] and [`progress`] are pure; [`campaign`] and [`settle`] make their decisions last; [`moving`] is what
 //! the way of a signature reads.
 
 pub mod bundle;
@@ -11,7 +11,9 @@ pub mod campaign;
 pub mod canary;
 pub mod moving;
 pub mod plan;
+pub mod preview;
 pub mod progress;
+pub mod settle;
 #[cfg(test)]
 mod simulation;
 
