@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::format::jwe::TokenWork;
 use sealkeep_profiles::profile::Catalog;
 use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
@@ -24,7 +25,7 @@ use super::progress::{Acceptance, Event, OldVersion, Progress};
 use crate::audit::{AuditLog, AuditTask};
 use crate::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyEvidence, KeyId, KeyRef,
-    KeySpec, TokenInfo,
+    KeySpec, KeyUsage, TokenInfo, Unwrapped,
 };
 use crate::clock::Clock;
 use crate::credential::TrustAnchors;
@@ -64,6 +65,7 @@ impl KeyBackend for Untouchable {
         _: KeyId,
         _: &str,
         _: KeySpec,
+        _: KeyUsage,
         _: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
         panic!("a rotation generated a key")
@@ -76,6 +78,14 @@ impl KeyBackend for Untouchable {
         _: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
         panic!("a rotation used a key")
+    }
+    fn decrypt(
+        &self,
+        _: &KeyRef,
+        _: TokenWork<'_>,
+        _: Instant,
+    ) -> BoxFuture<Result<Unwrapped, BackendError>> {
+        panic!("a rotation decrypted")
     }
     fn adopt(&self, _: &[KeyRef], _: Instant) -> BoxFuture<Result<Vec<Adopted>, BackendError>> {
         panic!("a rotation looked for keys")
@@ -308,7 +318,7 @@ impl Simulation {
                 never_extractable: true,
                 local: true,
             },
-            csr_der: Vec::new(),
+            csr_der: None,
             created: self.now(),
         };
         let store = self.registry().world.store();
