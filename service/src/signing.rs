@@ -513,6 +513,8 @@ impl<'a> Bound<'a> {
             .credentials
             .get(grant.credential())
             .ok_or_else(not_bound)?;
+        // A version without certificate is one for decryption, which this names.
+        policy::usable(grant, version, credential.purpose)?;
         let issued = version.issued.as_ref().ok_or_else(not_bound)?;
         Ok(Self {
             version,

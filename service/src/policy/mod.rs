@@ -227,7 +227,7 @@ pub fn decide_decryption(
 }
 
 /// A key does what it is for, while its version is in use.
-fn usable(grant: &Grant, version: &Version, purpose: Purpose) -> Result<(), Unfit> {
+pub(crate) fn usable(grant: &Grant, version: &Version, purpose: Purpose) -> Result<(), Unfit> {
     if !version.state.signs() {
         let (version, state) = (version.id.clone(), version.state.as_str());
         return Err(Unfit::VersionState { version, state });

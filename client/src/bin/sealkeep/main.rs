@@ -10,6 +10,7 @@ mod bank;
 mod bench;
 mod connection;
 mod credential;
+mod decrypt;
 mod explained;
 mod failure;
 mod files;
@@ -78,6 +79,8 @@ enum Noun {
     /// Sign something the way a bank wants it.
     #[command(subcommand)]
     Sign(sign::Verb),
+    /// Decrypt what a bank encrypted to us.
+    Decrypt(decrypt::Decrypt),
     /// What banks want signed; needs neither server nor key.
     #[command(subcommand)]
     Profile(profile::Verb),
@@ -118,6 +121,7 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         Noun::Access(verb) => verb.run(connect).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
         Noun::Sign(verb) => verb.run(connect).await,
+        Noun::Decrypt(decrypt) => decrypt.run(connect).await,
         Noun::Profile(verb) => verb.run(),
         Noun::Verify(verb) => verb.run(),
         Noun::Bench(bench) => bench.run(&cli.connection).await,
@@ -198,6 +202,7 @@ mod tests {
             "sealkeep verify http -p p --request r --certificate c",
             "sealkeep verify http -p p --response r --set kid=1",
             "sealkeep verify jws -p p --jws @f --payload @g --certificate c",
+            "sealkeep decrypt --bank b --credential c --jwe @f",
             "sealkeep sign jwt client-assertion --bank b --credential c --audience https://h",
             "sealkeep sign jwt request-object --bank b --fields @f",
             "sealkeep sign jwt registration --bank b --fields @-",
