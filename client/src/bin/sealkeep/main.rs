@@ -11,6 +11,7 @@ mod bench;
 mod connection;
 mod credential;
 mod decrypt;
+mod encrypt;
 mod explained;
 mod failure;
 mod files;
@@ -81,6 +82,8 @@ enum Noun {
     Sign(sign::Verb),
     /// Decrypt what a bank encrypted to us.
     Decrypt(decrypt::Decrypt),
+    /// Encrypt a signed JWT to a bank; needs neither server nor key of ours.
+    Encrypt(encrypt::Encrypt),
     /// What banks want signed; needs neither server nor key.
     #[command(subcommand)]
     Profile(profile::Verb),
@@ -122,6 +125,7 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         Noun::Audit(verb) => verb.run(&connect()?).await,
         Noun::Sign(verb) => verb.run(connect).await,
         Noun::Decrypt(decrypt) => decrypt.run(connect).await,
+        Noun::Encrypt(encrypt) => encrypt.run(),
         Noun::Profile(verb) => verb.run(),
         Noun::Verify(verb) => verb.run(),
         Noun::Bench(bench) => bench.run(&cli.connection).await,
@@ -203,6 +207,7 @@ mod tests {
             "sealkeep verify http -p p --response r --set kid=1",
             "sealkeep verify jws -p p --jws @f --payload @g --certificate c",
             "sealkeep decrypt --bank b --credential c --jwe @f",
+            "sealkeep encrypt --jwk @f --algorithm RSA-OAEP --encryption A128GCM --jwt @g",
             "sealkeep sign jwt client-assertion --bank b --credential c --audience https://h",
             "sealkeep sign jwt request-object --bank b --fields @f",
             "sealkeep sign jwt registration --bank b --fields @-",
