@@ -15,6 +15,7 @@ const FILES: [&str; 11] = [
     "sealkeep/v1/access.proto",
     "sealkeep/v1/audit.proto",
     "sealkeep/v1/status.proto",
+    "sealkeep/v1/watch.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

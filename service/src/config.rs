@@ -11,6 +11,10 @@ use serde::Deserialize;
 use crate::backend::pkcs11::Pkcs11Config;
 use crate::credential::TrustAnchors;
 use crate::domain::Environment;
+use crate::watch::sink::WebhookConfig;
+
+/// Receivers of alerts, at most.
+const WEBHOOKS_MAX: usize = 16;
 
 /// The configuration file. Relative paths in it are relative to its own directory.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +32,11 @@ pub struct Config {
     /// How banks want to be signed for, beside what is shipped.
     #[serde(default)]
     pub profiles: ProfilesConfig,
+    /// Who is told of what ends soon.
+    #[serde(default)]
+    pub watch: WatchConfig,
+    /// Where monitoring reads; nowhere when absent.
+    pub metrics: Option<MetricsConfig>,
     /// What is logged about running.
     #[serde(default)]
     pub log: LogConfig,
@@ -106,6 +115,24 @@ pub struct TrustConfig {
 pub struct ProfilesConfig {
     /// A directory of profiles, one TOML file each.
     pub directory: Option<PathBuf>,
+}
+
+/// `[watch]`. The service's own log is always told.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchConfig {
+    /// Receivers of alerts.
+    #[serde(default)]
+    pub webhook: Vec<WebhookConfig>,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Address and port of `/metrics`, plain HTTP without authentication: loopback, or a network of monitoring alone.
+    /// Port 0 takes a free one.
+    pub address: SocketAddr,
 }
 
 /// `[log]`
@@ -243,6 +270,22 @@ impl Config {
                 "give pin_file or pin_credential, not both",
             ));
         }
+        let webhooks = &self.watch.webhook;
+        if webhooks.len() > WEBHOOKS_MAX {
+            return Err(("watch.webhook", "at most 16"));
+        }
+        for (at, webhook) in webhooks.iter().enumerate() {
+            let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            if !(1..=63).contains(&webhook.name.len()) || !webhook.name.bytes().all(is_name) {
+                return Err(("watch.webhook.name", "1 to 63 of a-z, 0-9 and hyphens"));
+            }
+            if webhook.name == "log" || webhooks[..at].iter().any(|w| w.name == webhook.name) {
+                return Err((
+                    "watch.webhook.name",
+                    "each its own, and none `log`: what was delivered is remembered by it",
+                ));
+            }
+        }
         if self
             .runtime
             .worker_threads
@@ -268,9 +311,13 @@ impl Config {
             .sandbox_anchor_files
             .iter_mut()
             .chain(&mut self.trust.production_anchor_files);
+        let webhooks = self.watch.webhook.iter_mut();
+        let webhooks =
+            webhooks.flat_map(|w| std::iter::once(&mut w.secret_file).chain(&mut w.ca_file));
         for path in files
             .into_iter()
             .chain(anchors)
+            .chain(webhooks)
             .chain(&mut self.token.pin_file)
             .chain(&mut self.profiles.directory)
         {
@@ -338,9 +385,21 @@ mod tests {
         Config::parse(Path::new("c.toml"), text).map_err(|error| error.to_string())
     }
 
+    /// The sample with what stands in it as comments.
+    fn with_webhook() -> String {
+        let text = SAMPLE.replace("# [[watch.webhook]]", "[[watch.webhook]]");
+        let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.contains(" = ") && rest.ends_with("# webhook") => rest,
+            _ => line,
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     #[test]
     fn the_sample_parses() {
         parse(SAMPLE).unwrap();
+        let config = parse(&with_webhook()).unwrap();
+        assert_eq!(config.watch.webhook.len(), 1);
     }
 
     #[test]
@@ -366,14 +425,16 @@ mod tests {
                 "drain_timeout_s = 0",
                 "runtime.drain_timeout_s",
             ),
+            ("name = \"oncall\"", "name = \"log\"", "watch.webhook.name"),
             (
                 "pin_file = ",
                 "pin_credential = \"p\"\npin_file = ",
                 "token.pin_file",
             ),
         ] {
-            assert!(SAMPLE.contains(from), "{from}");
-            let error = parse(&SAMPLE.replace(from, to)).unwrap_err();
+            let sample = with_webhook();
+            assert!(sample.contains(from), "{from}");
+            let error = parse(&sample.replace(from, to)).unwrap_err();
             assert!(error.contains(field), "{error}");
         }
     }

@@ -12,8 +12,10 @@ mod edge;
 mod entry;
 mod error;
 mod jwt;
+mod expiry;
 pub mod listener;
 mod rotation;
+pub mod meter;
 mod signing;
 mod status;
 mod tls;
@@ -34,6 +36,7 @@ use sealkeep_proto::v1::rotation_service_server::RotationServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
 use sealkeep_proto::v1::status_service_server::StatusServiceServer;
 use sealkeep_proto::v1::tls_service_server::TlsServiceServer;
+use sealkeep_proto::v1::watch_service_server::WatchServiceServer;
 use tonic::transport::Server;
 
 use crate::audit::AuditLog;
@@ -41,8 +44,10 @@ use crate::backend::KeyBackend;
 use crate::clock::SharedClock;
 use crate::registry::Registry;
 use crate::signing::Signing;
+use crate::watch::Watch;
 use crate::world::World;
 use listener::{Listener, TlsFiles};
+use meter::Meter;
 
 /// Largest request message, bytes: a body of 256 KiB with its headers.
 const REQUEST_BYTES_MAX: usize = 512 * 1024;
@@ -77,6 +82,10 @@ pub struct Rooms {
     pub started: Timestamp,
     /// The service's own TLS material, for what expires when.
     pub tls_files: Arc<TlsFiles>,
+    /// What ends when, and who is told.
+    pub watch: Watch,
+    /// Where calls are counted.
+    pub meter: Meter,
 }
 
 /// One implementation of every service.
@@ -90,6 +99,7 @@ pub async fn serve(
     reflection: bool,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
+    let meter = rooms.meter.clone();
     let api = Api(Arc::new(rooms));
     let (health, health_service) = tonic_health::server::health_reporter();
     health
@@ -110,6 +120,7 @@ pub async fn serve(
         };
     }
     Server::builder()
+        .layer(meter::MeterLayer(meter))
         .layer(edge::EdgeLayer)
         .concurrency_limit_per_connection(CONCURRENT_PER_CONNECTION_MAX)
         .load_shed(true)
@@ -130,6 +141,7 @@ pub async fn serve(
         .add_service(capped!(AccessServiceServer))
         .add_service(capped!(AuditServiceServer))
         .add_service(capped!(StatusServiceServer))
+        .add_service(capped!(WatchServiceServer))
         .serve_with_incoming_shutdown(listener.connections(), async move {
             shutdown.await;
             health

@@ -10,6 +10,7 @@ mod audit;
 mod bank;
 mod credential;
 mod rotation;
+mod watch;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -23,6 +24,7 @@ use sqlx::{Row, SqlitePool};
 pub use audit::AuditLine;
 pub use credential::{IssuedRow, NewVersion};
 pub use rotation::{StateChange, StepRow};
+pub use watch::{AlertRow, DeliveryRow};
 
 /// How long a statement waits for another writer, milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 1_000;
