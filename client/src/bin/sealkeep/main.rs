@@ -8,13 +8,17 @@ mod access;
 mod audit;
 mod bank;
 mod bench;
+mod check;
 mod connection;
 mod credential;
 mod decrypt;
 mod encrypt;
+mod expiry;
 mod explained;
+mod export;
 mod failure;
 mod files;
+mod monitoring;
 mod offline;
 mod profile;
 mod report;
@@ -77,6 +81,15 @@ enum Noun {
     /// The log of everything that was done with a key.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Answers for monitoring systems that run programs.
+    #[command(subcommand)]
+    Check(check::Verb),
+    /// A calendar, a register: what other tools read.
+    #[command(subcommand)]
+    Export(export::Verb),
+    /// What a monitoring system needs; needs no server.
+    #[command(subcommand)]
+    Monitoring(monitoring::Verb),
     /// Sign something the way a bank wants it.
     #[command(subcommand)]
     Sign(sign::Verb),
@@ -123,6 +136,9 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         Noun::Bank(verb) => verb.run(connect).await,
         Noun::Access(verb) => verb.run(connect).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
+        Noun::Check(verb) => Ok(verb.run(connect).await),
+        Noun::Export(verb) => verb.run(&connect()?).await,
+        Noun::Monitoring(verb) => Ok(verb.run()),
         Noun::Sign(verb) => verb.run(connect).await,
         Noun::Decrypt(decrypt) => decrypt.run(connect).await,
         Noun::Encrypt(encrypt) => encrypt.run(),
@@ -219,6 +235,11 @@ mod tests {
             "sealkeep verify jwt request-body -p p --jwt @f --certificate c --url https://h/v1",
             "sealkeep verify jwt answer-body -p p --jwt @f --certificate c",
             "sealkeep verify jwt dpop --jwt @f -X GET --access-token @f --nonce n --age-max 5 https://h/v1",
+            "sealkeep check expiry",
+            "sealkeep check expiry --warning 60d --critical 36h --format json",
+            "sealkeep export ical --out a.ics",
+            "sealkeep export register --format json",
+            "sealkeep monitoring rules",
             "sealkeep version",
             "sealkeep --addr h:1 --ca a --cert b --client-key c --timeout 3 status",
             "sealkeep status --addr h:1 --timeout 0.5 -q",
@@ -272,6 +293,10 @@ mod tests {
                 ErrorKind::ValueValidation,
             ),
             ("sealkeep status -o yaml", ErrorKind::InvalidValue),
+            (
+                "sealkeep check expiry --warning soon",
+                ErrorKind::ValueValidation,
+            ),
             (
                 "sealkeep sign http --bank b https://h/ --explain --curl",
                 ErrorKind::ArgumentConflict,
