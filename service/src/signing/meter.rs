@@ -29,7 +29,9 @@ impl Meter {
             refusals: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS_S)),
         };
-        for operation in Operation::ALL {
+        // Decryptions are no signatures.
+        let signs = |operation: &Operation| *operation != Operation::DecryptJwe;
+        for operation in Operation::ALL.into_iter().filter(signs) {
             for outcome in OUTCOMES {
                 meter
                     .signatures
@@ -109,6 +111,8 @@ fn outcome<T>(result: &Result<T, SigningError>) -> &'static str {
             SigningError::NotBound(_)
             | SigningError::Rebound { .. }
             | SigningError::Unfit(_)
+            | SigningError::Jwe(_)
+            | SigningError::Undecryptable(_)
             | SigningError::Refused(_),
         ) => "refused",
         Err(SigningError::Late | SigningError::Backend(B::Deadline)) => "late",
