@@ -20,3 +20,4 @@ mod rotation;
 mod signing;
 mod startup;
 mod tls;
+mod watch;
