@@ -62,7 +62,7 @@ impl Meter {
     }
 }
 
-/// The paths of our services and their labels, `SigningService/SignHttp`.
+/// The paths of our services and their labels, `SigningService/SignHttpRequest`.
 fn methods() -> HashMap<String, Arc<str>> {
     let set = FileDescriptorSet::decode(sealkeep_proto::FILE_DESCRIPTOR_SET).unwrap_or_default();
     let mut methods = HashMap::new();
@@ -162,8 +162,8 @@ mod tests {
     #[test]
     fn methods_that_do_not_exist_share_a_label() {
         let meter = Meter::default();
-        let label = meter.method("/sealkeep.v1.SigningService/SignHttp");
-        assert_eq!(&*label, "SigningService/SignHttp");
+        let label = meter.method("/sealkeep.v1.SigningService/SignHttpRequest");
+        assert_eq!(&*label, "SigningService/SignHttpRequest");
         for path in ["", "/", "/sealkeep.v1.SigningService/Steal", "/x.y/z"] {
             assert_eq!(&*meter.method(path), "other");
         }

@@ -29,7 +29,7 @@ fn open_with(extra: &str, days_left: i64) -> House {
     let config = format!("{}{extra}", house.config());
     std::fs::write(house.config_file(), config).unwrap();
     std::fs::write(house.dir().join("webhook.secret"), SECRET).unwrap();
-    server_certificate(&house, "server", 60, days_left);
+    server_certificate(&house, "server", 100, days_left);
     let init = house.sealkeepd(&["init", "--officer", OFFICER]);
     assert!(init.status.success(), "{init:?}");
     house.start();
@@ -87,7 +87,7 @@ impl Receiver {
         let url = format!("https://{}/hook", listener.local_addr().unwrap());
         let (sender, received) = mpsc::unbounded_channel();
         let answers = Arc::new(Mutex::new(answers.to_vec()));
-        tokio::spawn(serve(listener, tls.into(), sender, answers));
+        tokio::spawn(serve(listener, Arc::new(tls).into(), sender, answers));
         Self { url, received }
     }
 
@@ -222,7 +222,7 @@ async fn an_alert_is_delivered_once_whoever_is_away_or_restarts() {
     );
     std::fs::write(house.config_file(), format!("{}{webhook}", house.config())).unwrap();
     std::fs::write(house.dir().join("webhook.secret"), SECRET).unwrap();
-    server_certificate(&house, "server", 60, 5);
+    server_certificate(&house, "server", 100, 5);
     let init = house.sealkeepd(&["init", "--officer", OFFICER]);
     assert!(init.status.success(), "{init:?}");
     house.start();
@@ -274,7 +274,7 @@ async fn an_alert_is_delivered_once_whoever_is_away_or_restarts() {
     })
     .await;
     // Another certificate of the service is another thing that ends: told at once, and the old one not before it.
-    server_certificate(&house, "server", 60, 2);
+    server_certificate(&house, "server", 100, 2);
     house.stop().await;
     house.start();
     let next = receiver.next().await;
@@ -314,7 +314,7 @@ async fn metrics_tell_what_was_signed_and_what_ends() {
     );
     assert_eq!(sample(&text, "sealkeep_token_up{token=\"main\"}"), 1.0);
     assert!(sample(&text, "sealkeep_audit_records_total") > 5.0);
-    let calls = "sealkeep_grpc_calls_total{method=\"SigningService/SignHttp\",code=\"";
+    let calls = "sealkeep_grpc_calls_total{method=\"SigningService/SignHttpRequest\",code=\"";
     assert_eq!(sample(&text, &format!("{calls}OK\"}}")), 1.0);
     assert_eq!(sample(&text, &format!("{calls}PERMISSION_DENIED\"}}")), 1.0);
     let binding = "sealkeep_binding_info{bank=\"bank\",credential=\"seal\",name=\"seal@1\"}";
@@ -397,11 +397,12 @@ async fn what_ends_can_be_listed_and_watched_by_whoever_may() {
         ("server_certificate", "6d")
     );
 
+    house.apply_bank(bank("bank", &["seal"])).await.unwrap();
     house.grant("bank", &["seal"]).await;
     let denied = expiring(&house.connect(TPP), None, 0, "")
         .await
         .unwrap_err();
-    assert_eq!(denied.reason(), "ROLE_DENIED");
+    assert_eq!(denied.reason(), "ROLE_REQUIRED");
 }
 
 #[test]
