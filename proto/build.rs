@@ -13,6 +13,7 @@ const FILES: [&str; 9] = [
     "sealkeep/v1/access.proto",
     "sealkeep/v1/audit.proto",
     "sealkeep/v1/status.proto",
+    "sealkeep/v1/approval.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

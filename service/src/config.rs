@@ -6,8 +6,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::approval::{self, ApprovalRules};
 use crate::backend::pkcs11::Pkcs11Config;
 use crate::credential::TrustAnchors;
 use crate::domain::Environment;
@@ -28,6 +30,9 @@ pub struct Config {
     /// How banks want to be signed for, beside what is shipped.
     #[serde(default)]
     pub profiles: ProfilesConfig,
+    /// What takes two persons.
+    #[serde(default)]
+    pub approval: ApprovalConfig,
     /// What is logged about running.
     #[serde(default)]
     pub log: LogConfig,
@@ -106,6 +111,25 @@ pub struct TrustConfig {
 pub struct ProfilesConfig {
     /// A directory of profiles, one TOML file each.
     pub directory: Option<PathBuf>,
+}
+
+/// `[approval]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalConfig {
+    /// How long a second person has to confirm a change, seconds.
+    pub expiry_s: u32,
+    /// How long a confirmed destruction of a key waits, so that somebody can object, seconds.
+    pub destroy_delay_s: u32,
+}
+
+impl Default for ApprovalConfig {
+    fn default() -> Self {
+        Self {
+            expiry_s: approval::EXPIRY_DEFAULT_S,
+            destroy_delay_s: approval::DESTROY_DELAY_DEFAULT_S,
+        }
+    }
 }
 
 /// `[log]`
@@ -253,6 +277,12 @@ impl Config {
         if !(1..=300).contains(&self.runtime.drain_timeout_s) {
             return Err(("runtime.drain_timeout_s", "1 to 300"));
         }
+        if !(60..=86_400).contains(&self.approval.expiry_s) {
+            return Err(("approval.expiry_s", "60 to 86400"));
+        }
+        if !(1..=30 * 86_400).contains(&self.approval.destroy_delay_s) {
+            return Err(("approval.destroy_delay_s", "1 to 2592000"));
+        }
         Ok(())
     }
 
@@ -320,6 +350,14 @@ impl Config {
         }
     }
 
+    /// The rules for changes that take two persons.
+    pub fn approval_rules(&self) -> ApprovalRules {
+        ApprovalRules {
+            expiry: SignedDuration::from_secs(self.approval.expiry_s.into()),
+            destroy_delay: SignedDuration::from_secs(self.approval.destroy_delay_s.into()),
+        }
+    }
+
     /// Where a refused PIN is remembered.
     pub fn pin_marker(&self) -> PathBuf {
         let mut path = self.store.sqlite_file.clone().into_os_string();
@@ -359,6 +397,11 @@ mod tests {
                 "session_count = 4",
                 "session_count = 0",
                 "token.session_count",
+            ),
+            (
+                "destroy_delay_s = 86400",
+                "destroy_delay_s = 0",
+                "approval.destroy_delay_s",
             ),
             ("module = \"/", "module = \"", "token.module"),
             (

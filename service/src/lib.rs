@@ -18,6 +18,7 @@
 //! | [`audit`] | the bracket around the key | let a signature out that has no record |
 //! | [`backend`] | what holds keys | see a message, only digests of what was prepared |
 //! | [`credential`], [`bank`], [`access`] | what officers change, through [`registry`] | change by halves |
+//! | [`approval`] | what a second person must confirm | let one person be both |
 //! | [`store`] | the only SQL | hold a transaction across anything else |
 //! | [`world`] | what is known, in memory, swapped whole | half of a change |
 //!
@@ -60,6 +61,7 @@
 //! certified. Whoever runs code as its user can use the keys, though never take them away.
 
 pub mod access;
+pub mod approval;
 pub mod audit;
 pub mod authn;
 pub mod authz;

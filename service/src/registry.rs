@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
+use crate::approval::ApprovalRules;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::{BackendError, KeyBackend};
 use crate::clock::SharedClock;
@@ -26,6 +27,9 @@ pub struct Registry {
     pub(crate) audit: AuditLog,
     pub(crate) backend: Arc<dyn KeyBackend>,
     pub(crate) trust: Arc<TrustAnchors>,
+    pub(crate) approvals: ApprovalRules,
+    /// Told when an approved change may be due.
+    pub(crate) approved: Arc<Notify>,
     turn: Arc<Mutex<()>>,
 }
 
@@ -61,8 +65,16 @@ impl Registry {
             audit,
             backend,
             trust: Arc::new(trust),
+            approvals: ApprovalRules::default(),
+            approved: Arc::default(),
             turn: Arc::default(),
         }
+    }
+
+    /// The same registry with the operator's rules for approvals.
+    pub fn with_approvals(mut self, rules: ApprovalRules) -> Self {
+        self.approvals = rules;
+        self
     }
 
     /// Waits for the turn: what was checked stays true until the change is made.
@@ -94,10 +106,10 @@ impl Registry {
     /// Takes over the operator's profiles: recorded first, and only when every bank keeps one that fits.
     pub(crate) async fn adopt_profiles(&self, profiles: &Profiles) -> Result<(), ChangeError> {
         let _turn = self.turn().await;
-        let snapshot = self.world.with_catalog(profiles.catalog.clone()).await?;
+        self.world.check_catalog(profiles.catalog.clone()).await?;
         let data = json!({ "profiles_sha256": hex::encode(profiles.fingerprint) });
         self.audit.append(Event::ProfilesLoad, None, data).await?;
-        self.world.swap(snapshot);
+        self.world.adopt_catalog(profiles.catalog.clone()).await?;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::approval;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
@@ -191,7 +192,10 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         audit.clone(),
         backend.clone(),
         trust,
-    );
+    )
+    .with_approvals(config.approval_rules());
+    // Begins by finishing what a crash left half done; keys are adopted already.
+    let approving = tokio::spawn(approval::carry_out_when_due(registry.clone()));
     let watching = config
         .profiles
         .directory
@@ -221,6 +225,8 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     if let Some(watching) = watching {
         watching.abort();
     }
+    // Whatever it was doing is finished at the next start.
+    approving.abort();
     audit.append(Event::Stop, None, json!({})).await?;
     drop(audit);
     let patience = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use super::state::{self, Happening};
 use crate::audit::Event;
 use crate::domain::{CallerName, Credential, Name, Version, VersionId, VersionState};
 use crate::registry::{ChangeError, Registry};
-use crate::store::IssuedRow;
+use crate::store::{IssuedRow, StateChange};
 
 /// Largest chain, bytes of PEM.
 pub(super) const CHAIN_PEM_BYTES_MAX: usize = 64 * 1024;
@@ -30,9 +30,9 @@ pub struct Installed {
 }
 
 /// Which version a name means.
-struct Found {
-    credential: Arc<Credential>,
-    version: Arc<Version>,
+pub(super) struct Found {
+    pub(super) credential: Arc<Credential>,
+    pub(super) version: Arc<Version>,
 }
 
 impl Registry {
@@ -94,7 +94,8 @@ impl Registry {
             chain_pem,
             environment,
         };
-        let write = self.world.store().install(&version.id, &row, state);
+        let change = change_of(version, state);
+        let write = self.world.store().install(&change, &row);
         self.change(who, Event::CredentialInstall, data, write)
             .await?;
         Ok(installed)
@@ -158,17 +159,15 @@ impl Registry {
             "version": version.id.to_string(),
             "banks": banks.iter().map(Name::as_str).collect::<Vec<_>>(),
         });
-        let write = self
-            .world
-            .store()
-            .set_state_and_bind(&version.id, state, &banks);
+        let change = change_of(version, state);
+        let write = self.world.store().set_state_and_bind(&change, &banks);
         self.change(who, Event::CredentialActivate, data, write)
             .await?;
         Ok((version.id.clone(), banks))
     }
 
     /// `credentials/{credential}/versions/{number}`, or `credentials/{credential}` for the newest.
-    fn find(&self, name: &str) -> Result<Found, CredentialError> {
+    pub(super) fn find(&self, name: &str) -> Result<Found, CredentialError> {
         let unknown = || CredentialError::Unknown(name.chars().take(200).collect());
         let rest = name.strip_prefix("credentials/").ok_or_else(unknown)?;
         let snapshot = self.world.load();
@@ -195,7 +194,19 @@ impl Registry {
     }
 }
 
-fn next(version: &Version, happening: Happening) -> Result<VersionState, CredentialError> {
+/// The step from the state a version is in.
+pub(super) fn change_of(version: &Version, to: VersionState) -> StateChange {
+    StateChange {
+        id: version.id.clone(),
+        from: version.state,
+        to,
+    }
+}
+
+pub(super) fn next(
+    version: &Version,
+    happening: Happening,
+) -> Result<VersionState, CredentialError> {
     state::next(version.state, happening).map_err(|source| CredentialError::State {
         version: version.id.clone(),
         source,

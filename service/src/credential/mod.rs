@@ -1,4 +1,4 @@
-//! The life of credentials: enrol → install → activate.
+//! The life of credentials: enrol → install → activate → retire → destroy, with freeze and revoke as side doors.
 //!
 //! In: wishes of an officer. Out: versions in the store, findings. Never: a private key outside the token, a
 //! certificate installed that a check blocks, half of a change.
@@ -7,13 +7,16 @@ mod checks;
 mod csr;
 mod enrol;
 mod install;
+mod life;
 pub mod state;
 
 pub use checks::{Finding, TrustAnchors, TrustError};
 pub use csr::{CsrError, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
 pub use install::Installed;
+pub use life::Stopped;
 
+use crate::approval::ApprovalError;
 use crate::domain::{Name, Purpose, VersionId};
 use crate::registry::ChangeError;
 use state::Forbidden;
@@ -54,9 +57,28 @@ pub enum CredentialError {
     /// The certificate has ended or not begun.
     #[error("the certificate of {0} is not valid now")]
     NotValidNow(VersionId),
+    /// The newest version is not always the one that is meant.
+    #[error("{0}: say which version, for example {0}@1")]
+    NumberMissing(Name),
+    /// Banks would be left without a version.
+    #[error("{version} is still bound to {}", list(.banks))]
+    StillBound {
+        /// Which version.
+        version: VersionId,
+        /// The banks.
+        banks: Vec<Name>,
+    },
+    /// The approval it takes was not made.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
     /// Store, log or token.
     #[error(transparent)]
     Change(#[from] ChangeError),
+}
+
+fn list(names: &[Name]) -> String {
+    let names: Vec<_> = names.iter().map(Name::as_str).collect();
+    names.join(", ")
 }
 
 fn codes(findings: &[Finding]) -> String {

@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::access::AccessError;
+use crate::approval::{ApprovalError, Undecided};
 use crate::audit::AuditError;
 use crate::authn::AuthnError;
 use crate::authz::{Denied, NotBound};
@@ -199,6 +200,7 @@ impl OnWire for StoreError {
     fn fault(&self) -> Fault {
         match self {
             Self::Database(_) => Fault::new(Code::Unavailable, "STORE_UNAVAILABLE"),
+            Self::ChangedMeanwhile(_) => Fault::new(Code::FailedPrecondition, "CHANGED_MEANWHILE"),
             _ => Fault::new(Code::Internal, "STORE_DAMAGED"),
         }
     }
@@ -274,6 +276,34 @@ impl OnWire for CredentialError {
             Self::NotValidNow(_) => {
                 Fault::new(Code::FailedPrecondition, "CERTIFICATE_NOT_VALID_NOW")
             }
+            Self::NumberMissing(_) => {
+                Fault::new(Code::InvalidArgument, "VERSION_NUMBER_MISSING").field("name")
+            }
+            Self::StillBound { banks, .. } => {
+                let banks: Vec<_> = banks.iter().map(crate::domain::Name::as_str).collect();
+                Fault::new(Code::FailedPrecondition, "VERSION_STILL_BOUND")
+                    .with("banks", banks.join(","))
+            }
+            Self::Approval(error) => error.fault(),
+            Self::Change(error) => error.fault(),
+        }
+    }
+}
+
+impl OnWire for ApprovalError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Unknown(_) => Fault::new(Code::NotFound, "APPROVAL_UNKNOWN"),
+            Self::Open { id, .. } => {
+                Fault::new(Code::FailedPrecondition, "APPROVAL_OPEN").with("approval", id)
+            }
+            Self::Full => Fault::new(Code::FailedPrecondition, "APPROVALS_FULL"),
+            Self::Reason => Fault::new(Code::InvalidArgument, "REASON_INVALID").field("reason"),
+            Self::Undecided { source, .. } => match source {
+                Undecided::Own(_) => Fault::new(Code::PermissionDenied, source.reason()),
+                _ => Fault::new(Code::FailedPrecondition, source.reason()),
+            },
+            Self::State { .. } => Fault::new(Code::FailedPrecondition, "STATE_FORBIDS"),
             Self::Change(error) => error.fault(),
         }
     }

@@ -4,6 +4,7 @@
 //! is the only place that builds a `Status`. Never: a decision.
 
 mod access;
+mod approval;
 mod audit;
 mod bank;
 mod credential;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sealkeep_proto::v1::access_service_server::AccessServiceServer;
+use sealkeep_proto::v1::approval_service_server::ApprovalServiceServer;
 use sealkeep_proto::v1::audit_service_server::AuditServiceServer;
 use sealkeep_proto::v1::bank_service_server::BankServiceServer;
 use sealkeep_proto::v1::credential_service_server::CredentialServiceServer;
@@ -122,6 +124,7 @@ pub async fn serve(
         .add_service(capped!(CredentialServiceServer))
         .add_service(capped!(BankServiceServer))
         .add_service(capped!(AccessServiceServer))
+        .add_service(capped!(ApprovalServiceServer))
         .add_service(capped!(AuditServiceServer))
         .add_service(capped!(StatusServiceServer))
         .serve_with_incoming_shutdown(listener.connections(), async move {

@@ -91,6 +91,7 @@ impl Scene {
                 number: 1,
             },
             state: self.state,
+            frozen_from: None,
             key: KeyRef {
                 id: KeyId::from_bytes([1; 16]),
                 spki_sha256: [2; 32],
