@@ -14,6 +14,7 @@ mod crash;
 mod handshakes;
 mod house;
 mod jwt;
+mod life;
 mod profiles;
 mod signing;
 mod startup;

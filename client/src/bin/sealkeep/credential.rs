@@ -3,12 +3,13 @@
 //! In: names, subjects, PEM files. Out: CSRs and what is known of credentials. Never: a private key; there is no way to
 //! ask for one.
 
+mod life;
 mod shown;
 
 use crate::failure::Failure;
 use crate::files;
 use crate::report::{Report, table};
-use crate::words::{For, Key, name, purpose, short, version_name};
+use crate::words::{For, Key, name, numbered_version, purpose, short, version_name};
 use clap::{Args, Subcommand};
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{
@@ -56,6 +57,48 @@ pub(crate) enum Verb {
         /// Also move the banks that are bound to an older version.
         #[arg(long)]
         rebind: bool,
+    },
+    /// Take a version out of use; it signs on while banks are bound to it.
+    Retire {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+    },
+    /// Stop a version at once.
+    Freeze {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why.
+        #[arg(long, default_value = "suspected compromise")]
+        reason: String,
+    },
+    /// Let a frozen version go on; another officer approves.
+    Unfreeze {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Declare a version revoked, for ever; another officer approves.
+    Revoke {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Destroy the key of a version in the token; another officer approves, then a delay begins.
+    Destroy {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
     },
     /// All credentials.
     List,
@@ -105,6 +148,11 @@ impl Verb {
             Self::Csr { name, out } => csr(sealkeep, name, out).await,
             Self::Install { name, file, check } => install(sealkeep, name, file, check).await,
             Self::Activate { name, rebind } => activate(sealkeep, name, rebind).await,
+            Self::Retire { name } => life::retire(sealkeep, name).await,
+            Self::Freeze { name, reason } => life::freeze(sealkeep, name, reason).await,
+            Self::Unfreeze { name, reason } => life::unfreeze(sealkeep, name, reason).await,
+            Self::Revoke { name, reason } => life::revoke(sealkeep, name, reason).await,
+            Self::Destroy { name, reason } => life::destroy(sealkeep, name, reason).await,
             Self::List => list(sealkeep).await,
             Self::Show { name } => show(sealkeep, name).await,
         }

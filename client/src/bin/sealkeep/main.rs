@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod approval;
 mod audit;
 mod bank;
 mod bench;
@@ -68,6 +69,9 @@ enum Noun {
     /// Callers and what they may do.
     #[command(subcommand)]
     Access(access::Verb),
+    /// Changes that wait for a second person.
+    #[command(subcommand)]
+    Approval(approval::Verb),
     /// The log of everything that was done with a key.
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -111,6 +115,7 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         // Files are read before anybody is asked, so that a typing error needs no service.
         Noun::Bank(verb) => verb.run(connect).await,
         Noun::Access(verb) => verb.run(connect).await,
+        Noun::Approval(verb) => verb.run(&connect()?).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
         Noun::Sign(verb) => verb.run(connect).await,
         Noun::Profile(verb) => verb.run(),
@@ -156,6 +161,15 @@ mod tests {
             "sealkeep credential csr acme-seal@2 --out csr.pem",
             "sealkeep credential install acme-seal chain.pem --check",
             "sealkeep credential activate acme-seal --rebind",
+            "sealkeep credential retire acme-seal@1",
+            "sealkeep credential freeze acme-seal@1",
+            "sealkeep credential freeze acme-seal@1 --reason laptop-stolen",
+            "sealkeep credential unfreeze acme-seal@1 --reason found",
+            "sealkeep credential revoke acme-seal@1 --reason compromised",
+            "sealkeep credential destroy acme-seal@1 --reason ended",
+            "sealkeep approval list --all",
+            "sealkeep approval approve 0123456789ab",
+            "sealkeep approval reject 0123456789ab --reason no",
             "sealkeep credential list",
             "sealkeep credential show acme-seal",
             "sealkeep bank apply -f banks.toml --check",
@@ -204,6 +218,10 @@ mod tests {
             ("sealkeep credential show Acme", ErrorKind::ValueValidation),
             (
                 "sealkeep credential show acme@0",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "sealkeep credential freeze acme",
                 ErrorKind::ValueValidation,
             ),
             ("sealkeep audit list --limit 0", ErrorKind::ValueValidation),

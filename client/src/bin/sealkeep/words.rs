@@ -192,6 +192,14 @@ pub(crate) fn version_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// One version: `NAME@NUMBER`. For what is not to happen to whichever is the newest.
+pub(crate) fn numbered_version(text: &str) -> Result<String, String> {
+    match text.contains('@') {
+        true => version_name(text),
+        false => Err(format!("say which version, for example {text}@1")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
