@@ -3,7 +3,7 @@
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "sealkeep/v1/environment.proto",
     "sealkeep/v1/signing.proto",
     "sealkeep/v1/jwt.proto",

@@ -9,16 +9,12 @@ use serde_json::json;
 use super::CredentialError;
 use super::checks::{self, Candidate, Finding};
 use super::csr::{armour, plain_scheme};
+use super::reading::{self, Delivery};
 use super::state::{self, Happening};
 use crate::audit::Event;
 use crate::domain::{CallerName, Credential, Name, Version, VersionId, VersionState};
 use crate::registry::{ChangeError, Registry};
 use crate::store::{IssuedRow, StateChange};
-
-/// Largest chain, bytes of PEM.
-pub(super) const CHAIN_PEM_BYTES_MAX: usize = 64 * 1024;
-/// Most certificates in a chain.
-pub(super) const CHAIN_CERTIFICATES_MAX: usize = 8;
 
 /// What the checks found; nothing of it blocks.
 #[derive(Debug)]
@@ -41,7 +37,7 @@ impl Registry {
         &self,
         who: &CallerName,
         name: &str,
-        chain_pem: &str,
+        delivered: &[u8],
         validate_only: bool,
         deadline: Instant,
     ) -> Result<Installed, CredentialError> {
@@ -49,7 +45,7 @@ impl Registry {
         let found = self.find(name)?;
         let version = &found.version;
         let state = next(version, Happening::Installed)?;
-        let chain = read_chain(chain_pem)?;
+        let Delivery { chain, extra } = reading::read(delivered, &version.key.spki_sha256)?;
         let snapshot = self.world.load();
         let (mut findings, environment) = checks::run(&Candidate {
             version,
@@ -60,9 +56,10 @@ impl Registry {
                 .values()
                 .flat_map(|c| &c.versions)
                 .filter(|other| other.id != version.id)
-                .filter_map(|other| Some(other.issued.as_ref()?.leaf().sha256()))
+                .filter_map(|other| Some(other.issued.as_ref()?.leaf()))
                 .collect(),
             chain: &chain,
+            extra: &extra,
             anchors: &self.trust,
             now: self.clock.now(),
         });
@@ -120,11 +117,8 @@ impl Registry {
             .await;
         let raw = raw.map_err(ChangeError::from)?;
         let verified = leaf.public_key().verify(scheme, &challenge, &raw);
-        Ok(verified.err().map(|_| Finding {
-            code: "key.proof".to_owned(),
-            blocking: true,
-            detail: "the key in the token does not sign for this certificate".to_owned(),
-        }))
+        let detail = "the key in the token does not sign for this certificate";
+        Ok(verified.err().map(|_| Finding::block("key.proof", detail)))
     }
 
     /// Puts a version to use. Binds it to the banks that list its credential and have no version of it yet; with
@@ -211,21 +205,6 @@ pub(super) fn next(
         version: version.id.clone(),
         source,
     })
-}
-
-fn read_chain(pem: &str) -> Result<Vec<Certificate>, CredentialError> {
-    let unreadable = |why: String| Err(CredentialError::Unreadable(why));
-    if pem.len() > CHAIN_PEM_BYTES_MAX {
-        return unreadable(format!("more than {CHAIN_PEM_BYTES_MAX} bytes"));
-    }
-    match Certificate::chain_from_pem(pem.as_bytes()) {
-        Err(error) => unreadable(error.to_string()),
-        Ok(chain) if chain.is_empty() => unreadable("no certificate in it".to_owned()),
-        Ok(chain) if chain.len() > CHAIN_CERTIFICATES_MAX => {
-            unreadable(format!("more than {CHAIN_CERTIFICATES_MAX} certificates"))
-        }
-        Ok(chain) => Ok(chain),
-    }
 }
 
 /// The certificate of the newest older version that has one.

@@ -8,6 +8,7 @@ mod csr;
 mod enrol;
 mod install;
 mod life;
+mod reading;
 pub mod state;
 
 pub use checks::{Finding, TrustAnchors, TrustError};
@@ -15,6 +16,7 @@ pub use csr::{CsrError, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
 pub use install::Installed;
 pub use life::Stopped;
+pub use reading::Unreadable;
 
 use crate::approval::ApprovalError;
 use crate::domain::{Name, Purpose, VersionId};
@@ -41,8 +43,8 @@ pub enum CredentialError {
     #[error(transparent)]
     Csr(#[from] CsrError),
     /// The certificates cannot be read.
-    #[error("certificate_chain_pem: {0}")]
-    Unreadable(String),
+    #[error("certificates: {0}")]
+    Unreadable(#[from] Unreadable),
     /// A check blocks the installation; nothing was installed.
     #[error("blocked by {}", codes(.0))]
     Blocked(Vec<Finding>),
@@ -84,7 +86,10 @@ fn list(names: &[Name]) -> String {
 fn codes(findings: &[Finding]) -> String {
     let blocking = findings.iter().filter(|finding| finding.blocking);
     let each: Vec<_> = blocking
-        .map(|f| format!("{}: {}", f.code, f.detail))
+        .map(|f| match f.way_out() {
+            "" => format!("{}: {}", f.code, f.detail),
+            way => format!("{}: {} ({way})", f.code, f.detail),
+        })
         .collect();
     each.join("; ")
 }

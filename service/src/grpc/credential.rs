@@ -4,7 +4,7 @@ use sealkeep_proto::v1::{self, credential_service_server::CredentialService};
 use tonic::{Request, Response, Status};
 
 use super::entry::{Entry, enter, enter_long};
-use super::error::status_of;
+use super::error::{invalid, status_of};
 use super::watch::{self, Updates, Watch};
 use super::{Api, wire};
 use crate::credential::{CredentialError, EnrolRequest, Subject};
@@ -83,17 +83,20 @@ impl CredentialService for Api {
             name,
             certificate_chain_pem,
             validate_only,
+            certificates,
         } = message;
+        let delivered = match (certificate_chain_pem.is_empty(), certificates.is_empty()) {
+            (false, true) => certificate_chain_pem.into_bytes(),
+            (true, _) => certificates,
+            (false, false) => {
+                let twice = "give certificates or certificate_chain_pem, not both";
+                return Err(invalid("certificates", twice));
+            }
+        };
         let installed = self
             .0
             .registry
-            .install(
-                &caller,
-                &name,
-                &certificate_chain_pem,
-                validate_only,
-                deadline,
-            )
+            .install(&caller, &name, &delivered, validate_only, deadline)
             .await
             .map_err(|error| status_of(&error))?;
         Ok(Response::new(v1::InstallCertificateResponse {

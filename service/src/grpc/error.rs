@@ -261,8 +261,9 @@ impl OnWire for CredentialError {
             Self::Csr(CsrError::Encoding(_) | CsrError::SelfVerification) => {
                 Fault::new(Code::Internal, "CSR_FAILED")
             }
-            Self::Unreadable(_) => Fault::new(Code::InvalidArgument, "CERTIFICATE_UNREADABLE")
-                .field("certificate_chain_pem"),
+            Self::Unreadable(_) => {
+                Fault::new(Code::InvalidArgument, "CERTIFICATE_UNREADABLE").field("certificates")
+            }
             Self::Blocked(findings) => {
                 let codes: Vec<_> = findings
                     .iter()

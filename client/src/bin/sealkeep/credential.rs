@@ -43,7 +43,7 @@ pub(crate) enum Verb {
         /// NAME, or NAME@VERSION.
         #[arg(value_parser = version_name)]
         name: String,
-        /// The certificate and its issuers, leaf first, PEM.
+        /// The certificate and its issuers: PEM, DER or PKCS#7 (.p7b).
         file: PathBuf,
         /// Check only; install nothing.
         #[arg(long)]
@@ -234,11 +234,12 @@ async fn install(
     file: PathBuf,
     check: bool,
 ) -> Result<Report, Failure> {
-    let certificate_chain_pem = files::read(&file)?;
+    let certificates = files::read_bytes(&file)?;
     let request = InstallCertificateRequest {
         name,
-        certificate_chain_pem,
+        certificates,
         validate_only: check,
+        ..Default::default()
     };
     let answer = sealkeep
         .call(request, async |channel, request| {
@@ -254,18 +255,19 @@ async fn install(
             weight.to_owned(),
             finding.code.clone(),
             finding.detail.clone(),
+            finding.way_out.clone(),
         ]
     };
     let rows: Vec<_> = answer.findings.iter().map(finding).collect();
     let mut text = version_line(&version);
     if !rows.is_empty() {
         text.push('\n');
-        text.push_str(&table(["FINDING", "CODE", "DETAIL"], rows));
+        text.push_str(&table(["FINDING", "CODE", "DETAIL", "WHAT TO DO"], rows));
     }
     let findings = answer
         .findings
         .iter()
-        .map(|f| json!({ "code": f.code, "blocking": f.blocking, "detail": f.detail }));
+        .map(|f| json!({ "code": f.code, "blocking": f.blocking, "detail": f.detail, "evidence": f.evidence, "way_out": f.way_out }));
     let json = json!({
         "version": version_json(&version),
         "findings": findings.collect::<Vec<_>>(),
