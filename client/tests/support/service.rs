@@ -357,6 +357,7 @@ impl credential_service_server::CredentialService for State {
                 bound_version: version.name.clone(),
                 certificate_chain: vec![version.leaf.der.to_vec()],
                 signature_schemes: version.schemes.clone(),
+                state: VersionState::Active.into(),
             })
         });
         Ok(Response::new(Box::pin(said)))
@@ -387,6 +388,41 @@ impl credential_service_server::CredentialService for State {
         &self,
         _: Request<ActivateVersionRequest>,
     ) -> Result<Response<ActivateVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn retire_version(
+        &self,
+        _: Request<RetireVersionRequest>,
+    ) -> Result<Response<RetireVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn freeze_version(
+        &self,
+        _: Request<FreezeVersionRequest>,
+    ) -> Result<Response<FreezeVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn unfreeze_version(
+        &self,
+        _: Request<UnfreezeVersionRequest>,
+    ) -> Result<Response<UnfreezeVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn revoke_version(
+        &self,
+        _: Request<RevokeVersionRequest>,
+    ) -> Result<Response<RevokeVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn destroy_version(
+        &self,
+        _: Request<DestroyVersionRequest>,
+    ) -> Result<Response<DestroyVersionResponse>, Status> {
         unused()
     }
 

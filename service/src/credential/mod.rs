@@ -4,6 +4,7 @@
 //! certificate installed that a check blocks, half of a change.
 
 mod checks;
+pub mod cmp;
 mod csr;
 mod enrol;
 mod install;

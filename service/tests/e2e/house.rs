@@ -248,8 +248,8 @@ destroy_delay_s = 1
     ) -> Result<v1::InstallCertificateResponse, Error> {
         let request = v1::InstallCertificateRequest {
             name: format!("credentials/{name}"),
-            certificate_chain_pem: chain_pem,
-            validate_only: false,
+            certificates: chain_pem.into_bytes(),
+            ..Default::default()
         };
         self.connect(OFFICER)
             .call(request, async |channel, request| {
