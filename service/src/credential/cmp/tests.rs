@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use sealkeep_profiles::roles::Role;
@@ -93,7 +93,7 @@ impl Scene {
 
 impl Server {
     fn post(&self, message: &[u8]) -> Vec<u8> {
-        let begun = Instant::now();
+        let begun = crate::clock::monotonic();
         let mut stream = loop {
             match TcpStream::connect(("127.0.0.1", self.port)) {
                 Ok(stream) => break stream,
