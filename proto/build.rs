@@ -3,7 +3,7 @@
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "sealkeep/v1/environment.proto",
     "sealkeep/v1/signing.proto",
     "sealkeep/v1/jwt.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 10] = [
     "sealkeep/v1/audit.proto",
     "sealkeep/v1/status.proto",
     "sealkeep/v1/approval.proto",
+    "sealkeep/v1/enrolment.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

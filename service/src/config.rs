@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -12,7 +13,13 @@ use serde::Deserialize;
 use crate::approval::{self, ApprovalRules};
 use crate::backend::pkcs11::Pkcs11Config;
 use crate::credential::TrustAnchors;
-use crate::domain::Environment;
+use crate::credential::cmp::Account;
+use crate::credential::enrolment::{CmpAccount, CmpEnroller, Enrollers};
+use crate::domain::{Environment, Name};
+use crate::pin::{self, PinError};
+
+/// Longest reference of an enroller, bytes.
+const REFERENCE_BYTES_MAX: usize = 128;
 
 /// The configuration file. Relative paths in it are relative to its own directory.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +40,9 @@ pub struct Config {
     /// What takes two persons.
     #[serde(default)]
     pub approval: ApprovalConfig,
+    /// Ways to QTSPs.
+    #[serde(default)]
+    pub enroller: Vec<EnrollerConfig>,
     /// What is logged about running.
     #[serde(default)]
     pub log: LogConfig,
@@ -129,6 +139,37 @@ impl Default for ApprovalConfig {
             expiry_s: approval::EXPIRY_DEFAULT_S,
             destroy_delay_s: approval::DESTROY_DELAY_DEFAULT_S,
         }
+    }
+}
+
+/// `[[enroller]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrollerConfig {
+    /// What officers call it.
+    pub name: Name,
+    /// How it talks.
+    pub kind: EnrollerKind,
+    /// Where the QTSP takes messages, `http://host:port/path`. They are protected by the shared secret.
+    pub url: String,
+    /// The reference that the QTSP gave out with the secret.
+    pub reference: String,
+    /// A file that holds the shared secret, mode 0400.
+    pub secret_file: PathBuf,
+}
+
+/// The protocols of enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnrollerKind {
+    /// CMP (RFC 9810) with a shared secret.
+    Cmp,
+}
+
+impl EnrollerConfig {
+    fn address(&self) -> Option<http::Uri> {
+        let url: http::Uri = self.url.parse().ok()?;
+        (url.scheme_str() == Some("http") && url.host().is_some()).then_some(url)
     }
 }
 
@@ -277,6 +318,20 @@ impl Config {
         if !(1..=300).contains(&self.runtime.drain_timeout_s) {
             return Err(("runtime.drain_timeout_s", "1 to 300"));
         }
+        for (at, enroller) in self.enroller.iter().enumerate() {
+            if self.enroller[..at]
+                .iter()
+                .any(|other| other.name == enroller.name)
+            {
+                return Err(("enroller.name", "each name once"));
+            }
+            if enroller.address().is_none() {
+                return Err(("enroller.url", "http://host:port/path"));
+            }
+            if !(1..=REFERENCE_BYTES_MAX).contains(&enroller.reference.len()) {
+                return Err(("enroller.reference", "1 to 128 bytes"));
+            }
+        }
         if !(60..=86_400).contains(&self.approval.expiry_s) {
             return Err(("approval.expiry_s", "60 to 86400"));
         }
@@ -303,6 +358,11 @@ impl Config {
             .chain(anchors)
             .chain(&mut self.token.pin_file)
             .chain(&mut self.profiles.directory)
+            .chain(
+                self.enroller
+                    .iter_mut()
+                    .map(|enroller| &mut enroller.secret_file),
+            )
         {
             *path = base.join(&*path);
         }
@@ -348,6 +408,24 @@ impl Config {
             queue_length_max: token.queue_length_max as usize,
             allow_spy: token.allow_spy,
         }
+    }
+
+    /// The ways to QTSPs, with their secrets read.
+    pub fn enrollers(&self) -> Result<Enrollers, PinError> {
+        let mut enrollers = Enrollers::new();
+        for config in &self.enroller {
+            let Some(url) = config.address() else {
+                continue;
+            };
+            let EnrollerKind::Cmp = config.kind;
+            let account = Account {
+                reference: config.reference.clone(),
+                secret: pin::from_file(&config.secret_file)?,
+            };
+            let enroller = CmpEnroller::new(CmpAccount { url, account });
+            enrollers.insert(config.name.clone(), Arc::new(enroller));
+        }
+        Ok(enrollers)
     }
 
     /// The rules for changes that take two persons.

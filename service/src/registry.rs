@@ -14,6 +14,7 @@ use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::{BackendError, KeyBackend};
 use crate::clock::SharedClock;
 use crate::credential::TrustAnchors;
+use crate::credential::enrolment::Enrollers;
 use crate::domain::CallerName;
 use crate::profiles::Profiles;
 use crate::store::StoreError;
@@ -28,6 +29,9 @@ pub struct Registry {
     pub(crate) backend: Arc<dyn KeyBackend>,
     pub(crate) trust: Arc<TrustAnchors>,
     pub(crate) approvals: ApprovalRules,
+    pub(crate) enrollers: Arc<Enrollers>,
+    /// Told when an enrolment begins.
+    pub(crate) submitted: Arc<Notify>,
     /// Told when an approved change may be due.
     pub(crate) approved: Arc<Notify>,
     turn: Arc<Mutex<()>>,
@@ -66,9 +70,17 @@ impl Registry {
             backend,
             trust: Arc::new(trust),
             approvals: ApprovalRules::default(),
+            enrollers: Arc::default(),
+            submitted: Arc::default(),
             approved: Arc::default(),
             turn: Arc::default(),
         }
+    }
+
+    /// The same registry with ways to QTSPs.
+    pub fn with_enrollers(mut self, enrollers: Enrollers) -> Self {
+        self.enrollers = Arc::new(enrollers);
+        self
     }
 
     /// The same registry with the operator's rules for approvals.

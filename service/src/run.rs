@@ -13,6 +13,7 @@ use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
 use crate::clock::{self, SharedClock, SystemClock};
 use crate::config::{Config, ConfigError};
+use crate::credential::enrolment;
 use crate::domain::{Caller, CallerName, Role, VersionState};
 use crate::grpc::listener::{Listener, TlsError, TlsFiles};
 use crate::grpc::{self, Rooms};
@@ -169,6 +170,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         listen.caller_ca_file.clone(),
     )?;
     let trust = config.trust_anchors()?;
+    let enrollers = config.enrollers()?;
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
     let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
     let world = Arc::new(World::open(store.clone(), profiles.catalog.clone()).await?);
@@ -193,7 +195,9 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         backend.clone(),
         trust,
     )
-    .with_approvals(config.approval_rules());
+    .with_approvals(config.approval_rules())
+    .with_enrollers(enrollers);
+    let enrolling = tokio::spawn(enrolment::carry_on(registry.clone()));
     // Begins by finishing what a crash left half done; keys are adopted already.
     let approving = tokio::spawn(approval::carry_out_when_due(registry.clone()));
     let watching = config
@@ -227,6 +231,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     }
     // Whatever it was doing is finished at the next start.
     approving.abort();
+    enrolling.abort();
     audit.append(Event::Stop, None, json!({})).await?;
     drop(audit);
     let patience = Duration::from_secs(1);

@@ -194,7 +194,7 @@ impl Registry {
     }
 
     /// The version that a full name means. The newest is not good enough for what cannot be undone.
-    fn numbered(&self, name: &str) -> Result<Arc<Version>, CredentialError> {
+    pub(super) fn numbered(&self, name: &str) -> Result<Arc<Version>, CredentialError> {
         let found = self.find(name)?;
         match VersionId::from_resource(name) {
             Ok(_) => Ok(found.version),

@@ -7,6 +7,7 @@ mod checks;
 pub mod cmp;
 mod csr;
 mod enrol;
+pub mod enrolment;
 mod install;
 mod life;
 mod reading;
@@ -70,6 +71,22 @@ pub enum CredentialError {
         version: VersionId,
         /// The banks.
         banks: Vec<Name>,
+    },
+    /// No such way to a QTSP.
+    #[error("enroller: {asked:?} is not configured; there are {known}")]
+    EnrollerUnknown {
+        /// What was asked for.
+        asked: String,
+        /// What exists.
+        known: String,
+    },
+    /// The request is on its way already.
+    #[error("the request of {version} is with {enroller} already")]
+    EnrolmentOpen {
+        /// Which version.
+        version: VersionId,
+        /// Which way it went.
+        enroller: Name,
     },
     /// The approval it takes was not made.
     #[error(transparent)]

@@ -6,10 +6,12 @@ mod access;
 mod approval;
 mod bank;
 mod credential;
+mod enrolment;
 mod names;
 
 pub use access::{Caller, CallerName, GrantRule, Operation, Role};
 pub use approval::{Approval, ApprovalId, Standing, Verb};
 pub use bank::{Bank, BankError, Binding, Host};
 pub use credential::{Credential, Environment, Issued, Purpose, Version, VersionState};
+pub use enrolment::{Enrolment, EnrolmentState};
 pub use names::{Name, NameError, VersionId};

@@ -285,6 +285,10 @@ impl OnWire for CredentialError {
                 Fault::new(Code::FailedPrecondition, "VERSION_STILL_BOUND")
                     .with("banks", banks.join(","))
             }
+            Self::EnrollerUnknown { .. } => {
+                Fault::new(Code::InvalidArgument, "ENROLLER_UNKNOWN").field("enroller")
+            }
+            Self::EnrolmentOpen { .. } => Fault::new(Code::FailedPrecondition, "ENROLMENT_OPEN"),
             Self::Approval(error) => error.fault(),
             Self::Change(error) => error.fault(),
         }

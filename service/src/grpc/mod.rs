@@ -9,6 +9,7 @@ mod audit;
 mod bank;
 mod credential;
 mod edge;
+mod enrolment;
 mod entry;
 mod error;
 mod jwt;
@@ -28,6 +29,7 @@ use sealkeep_proto::v1::approval_service_server::ApprovalServiceServer;
 use sealkeep_proto::v1::audit_service_server::AuditServiceServer;
 use sealkeep_proto::v1::bank_service_server::BankServiceServer;
 use sealkeep_proto::v1::credential_service_server::CredentialServiceServer;
+use sealkeep_proto::v1::enrolment_service_server::EnrolmentServiceServer;
 use sealkeep_proto::v1::jwt_service_server::JwtServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
 use sealkeep_proto::v1::status_service_server::StatusServiceServer;
@@ -125,6 +127,7 @@ pub async fn serve(
         .add_service(capped!(BankServiceServer))
         .add_service(capped!(AccessServiceServer))
         .add_service(capped!(ApprovalServiceServer))
+        .add_service(capped!(EnrolmentServiceServer))
         .add_service(capped!(AuditServiceServer))
         .add_service(capped!(StatusServiceServer))
         .serve_with_incoming_shutdown(listener.connections(), async move {

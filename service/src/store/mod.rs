@@ -10,6 +10,7 @@ mod approval;
 mod audit;
 mod bank;
 mod credential;
+mod enrolment;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;

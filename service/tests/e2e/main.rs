@@ -11,6 +11,7 @@
 
 mod admin;
 mod crash;
+mod enrolment;
 mod handshakes;
 mod house;
 mod jwt;

@@ -224,6 +224,8 @@ fn way_out(error: &Error) -> Option<&'static str> {
         "CERTIFICATE_BLOCKED" => {
             "nothing was installed; have the certificate issued again without the findings"
         }
+        "ENROLLER_UNKNOWN" => "the service's configuration names the ways under [[enroller]]",
+        "ENROLMENT_OPEN" => "`sealkeep enrolment list` tells how far it is",
         "VERSION_FROZEN" => {
             "an officer stopped it: use another version (sealkeep credential activate NAME@N --rebind), or unfreeze it"
         }

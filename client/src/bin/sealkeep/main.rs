@@ -11,6 +11,7 @@ mod bank;
 mod bench;
 mod connection;
 mod credential;
+mod enrolment;
 mod explained;
 mod failure;
 mod files;
@@ -69,6 +70,9 @@ enum Noun {
     /// Callers and what they may do.
     #[command(subcommand)]
     Access(access::Verb),
+    /// Requests for certificates on their way to a QTSP.
+    #[command(subcommand)]
+    Enrolment(enrolment::Verb),
     /// Changes that wait for a second person.
     #[command(subcommand)]
     Approval(approval::Verb),
@@ -115,6 +119,7 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         // Files are read before anybody is asked, so that a typing error needs no service.
         Noun::Bank(verb) => verb.run(connect).await,
         Noun::Access(verb) => verb.run(connect).await,
+        Noun::Enrolment(verb) => verb.run(&connect()?).await,
         Noun::Approval(verb) => verb.run(&connect()?).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
         Noun::Sign(verb) => verb.run(connect).await,
@@ -167,6 +172,8 @@ mod tests {
             "sealkeep credential unfreeze acme-seal@1 --reason found",
             "sealkeep credential revoke acme-seal@1 --reason compromised",
             "sealkeep credential destroy acme-seal@1 --reason ended",
+            "sealkeep enrolment submit acme-seal@2 --by my-qtsp",
+            "sealkeep enrolment list",
             "sealkeep approval list --all",
             "sealkeep approval approve 0123456789ab",
             "sealkeep approval reject 0123456789ab --reason no",

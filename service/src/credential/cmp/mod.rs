@@ -66,6 +66,12 @@ pub enum CmpError {
         /// Its status and words.
         words: String,
     },
+    /// The server does not go on with this exchange, for example because an answer of it was lost.
+    #[error("the CMP server ended the exchange: {words}")]
+    Broken {
+        /// Its status and words.
+        words: String,
+    },
     /// The certificate is for another key; the server was told.
     #[error("the CMP server certified another key than that of the request; it was told so")]
     WrongKey,
@@ -79,6 +85,7 @@ impl CmpError {
             Self::Unprotected => "CMP_UNPROTECTED",
             Self::Foreign => "CMP_FOREIGN",
             Self::Rejected { .. } => "CMP_REJECTED",
+            Self::Broken { .. } => "CMP_BROKEN",
             Self::WrongKey => "CMP_WRONG_KEY",
         }
     }
@@ -176,7 +183,9 @@ impl Ticket {
         self.authenticate(account, &message)?;
         match (message.kind, self.phase.clone()) {
             (ERROR | PKI_CONF, Phase::Refusing) => Err(CmpError::WrongKey),
-            (ERROR, _) => Err(rejected(message.body.fields()?.first())),
+            (ERROR, _) => Err(CmpError::Broken {
+                words: words(message.body.fields()?.first()),
+            }),
             (CP, Phase::Requested | Phase::Waiting { .. }) => {
                 self.issued(account, &message, random)
             }
@@ -224,7 +233,10 @@ impl Ticket {
                 self.phase = Phase::Waiting { id: number };
                 return Ok(Step::Wait { check_after_s: 0 });
             }
-            _ => return Err(rejected(Some(status))),
+            _ => {
+                let words = words(Some(status));
+                return Err(CmpError::Rejected { words });
+            }
         }
         let pair = rest.first().ok_or(malformed.clone())?.fields()?;
         let certificate = pair.first().filter(|field| field.context() == Some(0));
@@ -315,7 +327,7 @@ fn hash_of(leaf: &Certificate) -> &'static digest::Algorithm {
 }
 
 /// PKIStatusInfo in words: the server's own, then the names of the failure bits.
-fn rejected(status: Option<&Frame<'_>>) -> CmpError {
+fn words(status: Option<&Frame<'_>>) -> String {
     let fields = status.and_then(|status| status.fields().ok());
     let fields = fields.unwrap_or_default();
     let mut words = Vec::new();
@@ -339,9 +351,7 @@ fn rejected(status: Option<&Frame<'_>>) -> CmpError {
         words.push("without a reason".to_owned());
     }
     let words = words.join(", ").replace(char::is_control, " ");
-    CmpError::Rejected {
-        words: words.chars().take(WORDS_CHARS_MAX).collect(),
-    }
+    words.chars().take(WORDS_CHARS_MAX).collect()
 }
 
 /// PKIFailureInfo by bit, RFC 9810 section 5.2.3.
