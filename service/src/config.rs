@@ -5,16 +5,24 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::approval::{self, ApprovalRules};
 use crate::backend::pkcs11::Pkcs11Config;
 use crate::credential::TrustAnchors;
-use crate::domain::Environment;
+use crate::credential::cmp::Account;
+use crate::credential::enrolment::{CmpAccount, CmpEnroller, Enrollers};
+use crate::domain::{Environment, Name};
+use crate::pin::{self, PinError};
 use crate::watch::sink::WebhookConfig;
 
 /// Receivers of alerts, at most.
 const WEBHOOKS_MAX: usize = 16;
+/// Longest reference of an enroller, bytes.
+const REFERENCE_BYTES_MAX: usize = 128;
 
 /// The configuration file. Relative paths in it are relative to its own directory.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +45,12 @@ pub struct Config {
     pub watch: WatchConfig,
     /// Where monitoring reads; nowhere when absent.
     pub metrics: Option<MetricsConfig>,
+    /// What takes two persons.
+    #[serde(default)]
+    pub approval: ApprovalConfig,
+    /// Ways to QTSPs.
+    #[serde(default)]
+    pub enroller: Vec<EnrollerConfig>,
     /// What is logged about running.
     #[serde(default)]
     pub log: LogConfig,
@@ -133,6 +147,56 @@ pub struct MetricsConfig {
     /// Address and port of `/metrics`, plain HTTP without authentication: loopback, or a network of monitoring alone.
     /// Port 0 takes a free one.
     pub address: SocketAddr,
+}
+
+/// `[approval]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalConfig {
+    /// How long a second person has to confirm a change, seconds.
+    pub expiry_s: u32,
+    /// How long a confirmed destruction of a key waits, so that somebody can object, seconds.
+    pub destroy_delay_s: u32,
+}
+
+impl Default for ApprovalConfig {
+    fn default() -> Self {
+        Self {
+            expiry_s: approval::EXPIRY_DEFAULT_S,
+            destroy_delay_s: approval::DESTROY_DELAY_DEFAULT_S,
+        }
+    }
+}
+
+/// `[[enroller]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrollerConfig {
+    /// What officers call it.
+    pub name: Name,
+    /// How it talks.
+    pub kind: EnrollerKind,
+    /// Where the QTSP takes messages, `http://host:port/path`. They are protected by the shared secret.
+    pub url: String,
+    /// The reference that the QTSP gave out with the secret.
+    pub reference: String,
+    /// A file that holds the shared secret, mode 0400.
+    pub secret_file: PathBuf,
+}
+
+/// The protocols of enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnrollerKind {
+    /// CMP (RFC 9810) with a shared secret.
+    Cmp,
+}
+
+impl EnrollerConfig {
+    fn address(&self) -> Option<http::Uri> {
+        let url: http::Uri = self.url.parse().ok()?;
+        (url.scheme_str() == Some("http") && url.host().is_some()).then_some(url)
+    }
 }
 
 /// `[log]`
@@ -296,6 +360,26 @@ impl Config {
         if !(1..=300).contains(&self.runtime.drain_timeout_s) {
             return Err(("runtime.drain_timeout_s", "1 to 300"));
         }
+        for (at, enroller) in self.enroller.iter().enumerate() {
+            if self.enroller[..at]
+                .iter()
+                .any(|other| other.name == enroller.name)
+            {
+                return Err(("enroller.name", "each name once"));
+            }
+            if enroller.address().is_none() {
+                return Err(("enroller.url", "http://host:port/path"));
+            }
+            if !(1..=REFERENCE_BYTES_MAX).contains(&enroller.reference.len()) {
+                return Err(("enroller.reference", "1 to 128 bytes"));
+            }
+        }
+        if !(60..=86_400).contains(&self.approval.expiry_s) {
+            return Err(("approval.expiry_s", "60 to 86400"));
+        }
+        if !(1..=30 * 86_400).contains(&self.approval.destroy_delay_s) {
+            return Err(("approval.destroy_delay_s", "1 to 2592000"));
+        }
         Ok(())
     }
 
@@ -320,6 +404,11 @@ impl Config {
             .chain(webhooks)
             .chain(&mut self.token.pin_file)
             .chain(&mut self.profiles.directory)
+            .chain(
+                self.enroller
+                    .iter_mut()
+                    .map(|enroller| &mut enroller.secret_file),
+            )
         {
             *path = base.join(&*path);
         }
@@ -364,6 +453,32 @@ impl Config {
             session_count: token.session_count,
             queue_length_max: token.queue_length_max as usize,
             allow_spy: token.allow_spy,
+        }
+    }
+
+    /// The ways to QTSPs, with their secrets read.
+    pub fn enrollers(&self) -> Result<Enrollers, PinError> {
+        let mut enrollers = Enrollers::new();
+        for config in &self.enroller {
+            let Some(url) = config.address() else {
+                continue;
+            };
+            let EnrollerKind::Cmp = config.kind;
+            let account = Account {
+                reference: config.reference.clone(),
+                secret: pin::from_file(&config.secret_file)?,
+            };
+            let enroller = CmpEnroller::new(CmpAccount { url, account });
+            enrollers.insert(config.name.clone(), Arc::new(enroller));
+        }
+        Ok(enrollers)
+    }
+
+    /// The rules for changes that take two persons.
+    pub fn approval_rules(&self) -> ApprovalRules {
+        ApprovalRules {
+            expiry: SignedDuration::from_secs(self.approval.expiry_s.into()),
+            destroy_delay: SignedDuration::from_secs(self.approval.destroy_delay_s.into()),
         }
     }
 
@@ -418,6 +533,11 @@ mod tests {
                 "session_count = 4",
                 "session_count = 0",
                 "token.session_count",
+            ),
+            (
+                "destroy_delay_s = 86400",
+                "destroy_delay_s = 0",
+                "approval.destroy_delay_s",
             ),
             ("module = \"/", "module = \"", "token.module"),
             (

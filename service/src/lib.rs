@@ -20,6 +20,7 @@
 //! | [`credential`], [`bank`], [`access`] | what officers change, through [`registry`] | change by halves |
 //! | [`watch`] | what ends when, and who is told | decide about a signature |
 //! | [`metrics`] | what monitoring sees | let a label grow with traffic |
+//! | [`approval`] | what a second person must confirm | let one person be both |
 //! | [`store`] | the only SQL | hold a transaction across anything else |
 //! | [`world`] | what is known, in memory, swapped whole | half of a change |
 //!
@@ -62,6 +63,7 @@
 //! certified. Whoever runs code as its user can use the keys, though never take them away.
 
 pub mod access;
+pub mod approval;
 pub mod audit;
 pub mod authn;
 pub mod authz;

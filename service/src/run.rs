@@ -8,12 +8,14 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::approval;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
 use crate::bank::rotation::settle;
 use crate::clock::{self, SharedClock, SystemClock};
 use crate::config::{Config, ConfigError, MetricsConfig};
+use crate::credential::enrolment;
 use crate::domain::{Caller, CallerName, Role, VersionState};
 use crate::grpc::listener::{Listener, TlsError, TlsFiles};
 use crate::grpc::meter::Meter;
@@ -177,6 +179,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         listen.caller_ca_file.clone(),
     )?;
     let trust = config.trust_anchors()?;
+    let enrollers = config.enrollers()?;
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
     let sinks = sinks(&config)?;
     let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
@@ -201,7 +204,12 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         audit.clone(),
         backend.clone(),
         trust,
-    );
+    )
+    .with_approvals(config.approval_rules())
+    .with_enrollers(enrollers);
+    let enrolling = tokio::spawn(enrolment::carry_on(registry.clone()));
+    // Begins by finishing what a crash left half done; keys are adopted already.
+    let approving = tokio::spawn(approval::carry_out_when_due(registry.clone()));
     let settling = tokio::spawn(settle::settle_when_due(registry.clone()));
     let following = config
         .profiles
@@ -255,6 +263,9 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     }
     watching.stop().await;
     monitoring.stop().await;
+    // Whatever it was doing is finished at the next start.
+    approving.abort();
+    enrolling.abort();
     audit.append(Event::Stop, None, json!({})).await?;
     drop(audit);
     let patience = Duration::from_secs(1);

@@ -33,7 +33,7 @@ use crate::authz::{self, Denied, Grant, NotBound};
 use crate::backend::{BackendError, KeyBackend};
 use crate::bank::rotation::moving::{Pick, share};
 use crate::clock::{self, SharedClock};
-use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId};
+use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId, VersionState};
 use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::{Snapshot, World};
 use meter::Meter;
@@ -436,6 +436,7 @@ impl Signing {
                 .assemble(&raw)
                 .map_err(|_| SigningError::SelfVerification(version))
         });
+        let signed = signed.and_then(|signed| self.still_signs(&version).map(|()| signed));
         match signed {
             Err(error) => {
                 intent.failed(error.reason()).await;
@@ -453,6 +454,21 @@ impl Signing {
                     audit_record,
                 }));
             }
+        }
+    }
+}
+
+impl Signing {
+    /// A version that was frozen while the token worked lets no signature out any more.
+    fn still_signs(&self, version: &Version) -> Result<(), SigningError> {
+        let snapshot = self.world.load();
+        let credential = snapshot.credentials.get(&version.id.credential);
+        let now = credential.and_then(|credential| credential.version(version.id.number));
+        let state = now.map_or(VersionState::Destroyed, |version| version.state);
+        let version = version.id.clone();
+        match state.signs() {
+            true => Ok(()),
+            false => Err(Unfit::VersionState { version, state }.into()),
         }
     }
 }

@@ -4,11 +4,13 @@
 //! is the only place that builds a `Status`. Never: a decision.
 
 mod access;
+mod approval;
 mod audit;
 mod bank;
 mod credential;
 mod decryption;
 mod edge;
+mod enrolment;
 mod entry;
 mod error;
 mod expiry;
@@ -27,10 +29,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sealkeep_proto::v1::access_service_server::AccessServiceServer;
+use sealkeep_proto::v1::approval_service_server::ApprovalServiceServer;
 use sealkeep_proto::v1::audit_service_server::AuditServiceServer;
 use sealkeep_proto::v1::bank_service_server::BankServiceServer;
 use sealkeep_proto::v1::credential_service_server::CredentialServiceServer;
 use sealkeep_proto::v1::decryption_service_server::DecryptionServiceServer;
+use sealkeep_proto::v1::enrolment_service_server::EnrolmentServiceServer;
 use sealkeep_proto::v1::jwt_service_server::JwtServiceServer;
 use sealkeep_proto::v1::rotation_service_server::RotationServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
@@ -139,6 +143,8 @@ pub async fn serve(
         .add_service(capped!(BankServiceServer))
         .add_service(capped!(RotationServiceServer))
         .add_service(capped!(AccessServiceServer))
+        .add_service(capped!(ApprovalServiceServer))
+        .add_service(capped!(EnrolmentServiceServer))
         .add_service(capped!(AuditServiceServer))
         .add_service(capped!(StatusServiceServer))
         .add_service(capped!(WatchServiceServer))

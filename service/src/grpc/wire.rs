@@ -177,8 +177,10 @@ fn certificate(leaf: &sealkeep_profiles::certificate::Certificate) -> v1::Certif
 
 pub(super) fn finding(finding: crate::credential::Finding) -> v1::Finding {
     v1::Finding {
+        way_out: finding.way_out().to_owned(),
         code: finding.code,
         blocking: finding.blocking,
+        evidence: finding.evidence,
         detail: finding.detail,
     }
 }

@@ -12,9 +12,11 @@
 mod admin;
 mod crash;
 mod decryption;
+mod enrolment;
 mod handshakes;
 mod house;
 mod jwt;
+mod life;
 mod profiles;
 mod rotation;
 mod signing;

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod approval;
 mod audit;
 mod bank;
 mod bench;
@@ -13,6 +14,7 @@ mod connection;
 mod credential;
 mod decrypt;
 mod encrypt;
+mod enrolment;
 mod expiry;
 mod explained;
 mod export;
@@ -78,6 +80,12 @@ enum Noun {
     /// Callers and what they may do.
     #[command(subcommand)]
     Access(access::Verb),
+    /// Requests for certificates on their way to a QTSP.
+    #[command(subcommand)]
+    Enrolment(enrolment::Verb),
+    /// Changes that wait for a second person.
+    #[command(subcommand)]
+    Approval(approval::Verb),
     /// The log of everything that was done with a key.
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -135,6 +143,8 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         // Files are read before anybody is asked, so that a typing error needs no service.
         Noun::Bank(verb) => verb.run(connect).await,
         Noun::Access(verb) => verb.run(connect).await,
+        Noun::Enrolment(verb) => verb.run(&connect()?).await,
+        Noun::Approval(verb) => verb.run(&connect()?).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
         Noun::Check(verb) => Ok(verb.run(connect).await),
         Noun::Export(verb) => verb.run(&connect()?).await,
@@ -186,6 +196,17 @@ mod tests {
             "sealkeep credential csr acme-seal@2 --out csr.pem",
             "sealkeep credential install acme-seal chain.pem --check",
             "sealkeep credential activate acme-seal --rebind",
+            "sealkeep credential retire acme-seal@1",
+            "sealkeep credential freeze acme-seal@1",
+            "sealkeep credential freeze acme-seal@1 --reason laptop-stolen",
+            "sealkeep credential unfreeze acme-seal@1 --reason found",
+            "sealkeep credential revoke acme-seal@1 --reason compromised",
+            "sealkeep credential destroy acme-seal@1 --reason ended",
+            "sealkeep enrolment submit acme-seal@2 --by my-qtsp",
+            "sealkeep enrolment list",
+            "sealkeep approval list --all",
+            "sealkeep approval approve 0123456789ab",
+            "sealkeep approval reject 0123456789ab --reason no",
             "sealkeep credential list",
             "sealkeep credential show acme-seal",
             "sealkeep bank apply -f banks.toml --check",
@@ -265,6 +286,10 @@ mod tests {
             ("sealkeep credential show Acme", ErrorKind::ValueValidation),
             (
                 "sealkeep credential show acme@0",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "sealkeep credential freeze acme",
                 ErrorKind::ValueValidation,
             ),
             ("sealkeep audit list --limit 0", ErrorKind::ValueValidation),

@@ -34,7 +34,7 @@ use crate::domain::{
     VersionState,
 };
 use crate::registry::Registry;
-use crate::store::{IssuedRow, NewVersion, OpenMode, Store};
+use crate::store::{IssuedRow, NewVersion, OpenMode, StateChange, Store};
 use crate::world::World;
 
 const BANKS: usize = 20;
@@ -206,10 +206,8 @@ impl Simulation {
                 number,
             };
             let store = simulation.registry().world.store().clone();
-            store
-                .set_state_and_bind(&id, VersionState::Active, &[])
-                .await
-                .unwrap();
+            let change = change(id, VersionState::Staged, VersionState::Active);
+            store.set_state_and_bind(&change, &[]).await.unwrap();
         }
         simulation.banks().await;
         simulation
@@ -331,10 +329,8 @@ impl Simulation {
             credential: name(credential),
             number,
         };
-        store
-            .install(&id, &row, VersionState::Staged)
-            .await
-            .unwrap();
+        let change = change(id, VersionState::Requested, VersionState::Staged);
+        store.install(&change, &row).await.unwrap();
         self.registry().world.refresh().await.unwrap();
         number
     }
@@ -593,4 +589,8 @@ async fn twenty_banks_lose_nothing_in_four_hundred_days() {
             "{credential}: {retired} versions have aged out"
         );
     }
+}
+
+fn change(id: VersionId, from: VersionState, to: VersionState) -> StateChange {
+    StateChange { id, from, to }
 }
