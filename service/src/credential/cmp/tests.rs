@@ -227,7 +227,7 @@ fn a_changed_answer_is_never_believed() {
     let answer = server.post(&message);
     // The certificate sent along stands behind the MAC in two frames of four bytes each; chains are checked later.
     let protected = answer.len() - scene.issuing.len() - 8;
-    for at in (0..protected).step_by(3) {
+    for at in 0..protected {
         let mut changed = answer.clone();
         changed[at] ^= 1 << (at % 8);
         let mut random = self::random();

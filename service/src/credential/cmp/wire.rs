@@ -145,6 +145,7 @@ impl<'a> Message<'a> {
                     let bits = field.inner()?;
                     // The first byte counts unused bits; a MAC has none.
                     let value = bits.any.value().strip_prefix(&[0]);
+                    let value = value.filter(|_| bits.is(Tag::BitString));
                     mac = Some(value.ok_or(CmpError::Malformed("protection"))?.to_vec());
                 }
                 Some(1) => {
