@@ -65,10 +65,13 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The number of a context-specific tag.
+    /// The number of an EXPLICIT context-specific tag, which is always constructed (X.690 section 8.14.2).
     pub(super) fn context(&self) -> Option<u16> {
         match self.any.tag() {
-            Tag::ContextSpecific { number, .. } => u16::try_from(number.value()).ok(),
+            Tag::ContextSpecific {
+                constructed: true,
+                number,
+            } => u16::try_from(number.value()).ok(),
             _ => None,
         }
     }
