@@ -107,8 +107,7 @@ fn sign_until(
     let mut latencies = Vec::new();
     let mut before = monotonic();
     while before < end {
-        if let Err(error) = session.sign(&input.mechanism(), handle, input.bytes()) {
-            let fault = Fault::from(error);
+        if let Err(fault) = session.sign_once(handle, input) {
             link.discard(session, Some(&fault));
             return Err(fault);
         }

@@ -6,12 +6,12 @@
 use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
-use cryptoki::session::Session;
 
 use super::key_table::KnownKey;
 use super::mechanism;
 use super::objects::{self, Inventory, Pair, Verdict};
 use super::recovery::Fault;
+use super::session::TokenSession;
 use super::spki::{ED25519_NAME_DER, P256_OID_DER, P384_OID_DER, P521_OID_DER};
 use crate::backend::{BackendError, KeyEvidence, KeyId, KeySpec};
 
@@ -26,7 +26,7 @@ pub(super) struct Made {
 
 /// Makes a pair under an id that nothing else has.
 pub(super) fn generate(
-    session: &Session,
+    session: &TokenSession,
     id: KeyId,
     label: &str,
     spec: KeySpec,
@@ -50,7 +50,7 @@ pub(super) fn generate(
 }
 
 /// Removes a pair that must not stay. Best effort: whoever chose the id can find what is left.
-pub(super) fn destroy(session: &Session, pair: Pair) {
+pub(super) fn destroy(session: &TokenSession, pair: Pair) {
     for object in [Some(pair.private), pair.public].into_iter().flatten() {
         if let Err(error) = session.destroy_object(object) {
             tracing::error!(fault = %Fault::from(error), "a key object that must not stay could not be destroyed");
@@ -58,7 +58,12 @@ pub(super) fn destroy(session: &Session, pair: Pair) {
     }
 }
 
-fn judge(session: &Session, id: KeyId, spec: KeySpec, pair: Pair) -> Result<Verdict<Made>, Fault> {
+fn judge(
+    session: &TokenSession,
+    id: KeyId,
+    spec: KeySpec,
+    pair: Pair,
+) -> Result<Verdict<Made>, Fault> {
     let public = match objects::public_key(session, pair)? {
         Ok(public) => public,
         Err(error) => return Ok(Err(error)),
@@ -80,7 +85,7 @@ fn judge(session: &Session, id: KeyId, spec: KeySpec, pair: Pair) -> Result<Verd
 }
 
 /// Asks for everything first; tokens that do not know the finer attributes get the necessary ones.
-fn make(session: &Session, id: KeyId, label: &str, spec: KeySpec) -> Result<Pair, Fault> {
+fn make(session: &TokenSession, id: KeyId, label: &str, spec: KeySpec) -> Result<Pair, Fault> {
     let mechanism = match spec {
         KeySpec::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
         KeySpec::EcP256 | KeySpec::EcP384 | KeySpec::EcP521 => Mechanism::EccKeyPairGen,

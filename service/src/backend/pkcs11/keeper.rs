@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use cryptoki::session::Session;
 use tokio::sync::oneshot;
 
 use super::generate;
@@ -15,6 +14,7 @@ use super::key_table::KnownKey;
 use super::link::Link;
 use super::objects::{self, Inventory, Verdict};
 use super::recovery::{Action, Fault};
+use super::session::TokenSession;
 use crate::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec,
 };
@@ -30,7 +30,7 @@ pub(super) type Task = Box<dyn FnOnce(&mut Keeper) + Send>;
 pub(super) struct Keeper {
     link: Arc<Link>,
     /// Opened at the first need, and again after an error.
-    session: Option<Session>,
+    session: Option<TokenSession>,
 }
 
 /// Sends a piece of work to the keeper. `unwanted` gets an answer that nobody waited for.
@@ -172,7 +172,10 @@ impl Keeper {
 
     /// Runs a piece of work on the keeper's session. The session is idle most of its life, so it is the first to be
     /// closed by the token: a session fault is worth a second try on a new one.
-    fn with_session<T>(&mut self, work: impl Fn(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn with_session<T>(
+        &mut self,
+        work: impl Fn(&TokenSession) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         match self.attempt(&work) {
             Err(fault) if fault.class().action() == Action::RetryOnNewSession => {
                 self.attempt(&work)
@@ -181,7 +184,7 @@ impl Keeper {
         }
     }
 
-    fn attempt<T>(&mut self, work: impl Fn(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
+    fn attempt<T>(&mut self, work: impl Fn(&TokenSession) -> Result<T, Fault>) -> Result<T, Fault> {
         let session = match self.session.take() {
             Some(session) => session,
             None => self

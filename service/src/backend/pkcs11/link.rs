@@ -7,18 +7,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use cryptoki::context::Pkcs11;
 use cryptoki::error::RvError;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
 use super::counts::Counters;
 use super::key_table::KeyTable;
+use super::module::Module;
 use super::recovery::Fault;
+use super::session::TokenSession;
 
 /// A token that is logged in to.
 pub(super) struct Link {
-    context: Pkcs11,
+    module: Module,
     slot: Slot,
     /// Never used: a token logs out when the last session closes (PKCS#11 v2.40 section 5.6), and this one stays open.
     anchor: Mutex<Option<Session>>,
@@ -31,9 +32,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(context: Pkcs11, slot: Slot, anchor: Session) -> Self {
+    pub(super) fn new(module: Module, slot: Slot, anchor: Session) -> Self {
         Self {
-            context,
+            module,
             slot,
             anchor: Mutex::new(Some(anchor)),
             keys: KeyTable::default(),
@@ -44,30 +45,32 @@ impl Link {
     }
 
     /// A session that can use keys; it is logged in because the process is.
-    pub(super) fn open(&self) -> Result<Session, Fault> {
-        let session = self.context.open_ro_session_no_drop(self.slot)?;
-        self.counters.sessions_opened.add_one();
-        Ok(session)
+    pub(super) fn open(&self) -> Result<TokenSession, Fault> {
+        let session = self.module.context.open_ro_session_no_drop(self.slot)?;
+        Ok(self.opened(session))
     }
 
     /// A session that can also make and destroy keys, if the token lets anybody do that.
-    pub(super) fn open_for_changes(&self) -> Result<Session, Fault> {
+    pub(super) fn open_for_changes(&self) -> Result<TokenSession, Fault> {
         match self
+            .module
             .context
             .open_rw_session_no_drop(self.slot)
             .map_err(Fault::from)
         {
             Err(fault) if fault.rv() == Some(RvError::TokenWriteProtected) => self.open(),
             Err(fault) => Err(fault),
-            Ok(session) => {
-                self.counters.sessions_opened.add_one();
-                Ok(session)
-            }
+            Ok(session) => Ok(self.opened(session)),
         }
     }
 
+    fn opened(&self, session: Session) -> TokenSession {
+        self.counters.sessions_opened.add_one();
+        TokenSession::new(session, self.module.sign.clone())
+    }
+
     /// Throws a session away, after `fault` if there was one.
-    pub(super) fn discard(&self, session: Session, fault: Option<&Fault>) {
+    pub(super) fn discard(&self, session: TokenSession, fault: Option<&Fault>) {
         let is_dead = matches!(
             fault.and_then(Fault::rv),
             Some(
@@ -125,8 +128,10 @@ impl Drop for Link {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(session) = anchor {
-            self.discard(session, None);
+        if let Some(session) = anchor
+            && let Err(error) = session.close()
+        {
+            tracing::debug!(fault = %Fault::from(error), "closing the session of the login failed");
         }
     }
 }

@@ -24,6 +24,7 @@ mod module;
 mod objects;
 mod pin_marker;
 mod recovery;
+mod session;
 mod signer;
 mod spki;
 mod token;
@@ -35,7 +36,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use cryptoki::session::Session;
 use sealkeep_profiles::algorithm::SignatureScheme;
 use secrecy::SecretString;
 use tokio::sync::oneshot;
@@ -47,6 +47,7 @@ use self::link::Link;
 use self::mechanism::SignInput;
 use self::module::Module;
 use self::recovery::Class;
+use self::session::TokenSession;
 use self::signer::{SignJob, Signer};
 use self::token::Token;
 use super::{
@@ -156,7 +157,8 @@ impl Pkcs11Backend {
         let token = Token::find(&module.context, &config.token_label, serial)?;
         let anchor = token.log_in(&module.context, &pin, &pin_marker)?;
         drop(pin);
-        let link = Arc::new(Link::new(module.context, token.slot, anchor));
+        let description = module.description.clone();
+        let link = Arc::new(Link::new(module, token.slot, anchor));
         let sessions = sessions(&link, config.session_count)?;
         let jobs = Arc::new(JobQueue::new(config.queue_length_max));
         let (tasks, waiting) = crossbeam_channel::bounded(TASKS_WAITING_MAX);
@@ -166,7 +168,7 @@ impl Pkcs11Backend {
             label: config.token_label,
             serial: token.serial,
             manufacturer: token.manufacturer,
-            module: module.description,
+            module: description,
         };
         let mut backend = Self {
             identity,
@@ -355,7 +357,7 @@ fn usable(
 }
 
 /// As many sessions as configured; fewer if the token has no more, but at least one.
-fn sessions(link: &Link, wanted: u16) -> Result<Vec<Session>, BackendError> {
+fn sessions(link: &Link, wanted: u16) -> Result<Vec<TokenSession>, BackendError> {
     let mut sessions = Vec::new();
     for opened in 0..wanted {
         match link.open() {

@@ -14,10 +14,11 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 
 use super::recovery::Fault;
+use super::session::SignCall;
 use crate::backend::BackendError;
 
 /// One context a file: a second `C_Initialize` of the same library is an error, and its state is shared anyway.
-static LOADED: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
+static LOADED: Mutex<BTreeMap<PathBuf, (Pkcs11, SignCall)>> = Mutex::new(BTreeMap::new());
 
 /// What pkcs11-spy reads its own configuration from; no other module has a reason to contain it.
 const SPY_MARK: &[u8] = b"PKCS11SPY_OUTPUT";
@@ -28,6 +29,8 @@ const SPY_SCAN_BYTES_MAX: u64 = 4 << 20;
 pub(super) struct Module {
     /// Makes the calls.
     pub(super) context: Pkcs11,
+    /// Makes the call that the context makes twice.
+    pub(super) sign: SignCall,
     /// Path, description and version, for people.
     pub(super) description: String,
 }
@@ -47,19 +50,20 @@ impl Module {
         if !allow_spy && is_spy(&file).map_err(|problem| invalid(path, problem))? {
             return Err(BackendError::ModuleSpies(path.to_owned()));
         }
-        let context = context_of(&file).map_err(|problem| invalid(path, problem))?;
+        let (context, sign) = context_of(&file).map_err(|problem| invalid(path, problem))?;
         let description = describe(path, &context)?;
         Ok(Self {
             context,
+            sign,
             description,
         })
     }
 }
 
-fn context_of(file: &Path) -> Result<Pkcs11, Error> {
+fn context_of(file: &Path) -> Result<(Pkcs11, SignCall), Error> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(context) = loaded.get(file) {
-        return Ok(context.clone());
+    if let Some(module) = loaded.get(file) {
+        return Ok(module.clone());
     }
     let context = Pkcs11::new(file)?;
     match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
@@ -67,8 +71,9 @@ fn context_of(file: &Path) -> Result<Pkcs11, Error> {
         Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
         Err(error) => return Err(error),
     }
-    loaded.insert(file.to_owned(), context.clone());
-    Ok(context)
+    let module = (context, SignCall::of_module(file)?);
+    loaded.insert(file.to_owned(), module.clone());
+    Ok(module)
 }
 
 fn describe(path: &Path, context: &Pkcs11) -> Result<String, BackendError> {

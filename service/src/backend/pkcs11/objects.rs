@@ -15,6 +15,7 @@ use sealkeep_profiles::algorithm::{self, PublicKey, SignatureScheme};
 use super::key_table::KnownKey;
 use super::mechanism::SignInput;
 use super::recovery::Fault;
+use super::session::TokenSession;
 use super::spki;
 use crate::backend::{BackendError, KeyEvidence, KeyId, KeyRef};
 
@@ -197,7 +198,7 @@ pub(super) fn evidence(session: &Session, private: ObjectHandle) -> Result<KeyEv
 
 /// Signs a fixed message and verifies it: proves that the private key belongs to the public key, which `CKA_ID`
 /// only claims.
-pub(super) fn self_test(session: &Session, key: &KnownKey) -> Result<Verdict<()>, Fault> {
+pub(super) fn self_test(session: &TokenSession, key: &KnownKey) -> Result<Verdict<()>, Fault> {
     let scheme = match key.public.key_type() {
         algorithm::KeyType::Rsa { .. } => SignatureScheme::RsaPkcs1Sha256,
         algorithm::KeyType::EcP256 => SignatureScheme::EcdsaP256Sha256,
@@ -210,10 +211,9 @@ pub(super) fn self_test(session: &Session, key: &KnownKey) -> Result<Verdict<()>
         Ok(input) => input,
         Err(error) => return Ok(Err(error)),
     };
-    let raw = match session.sign(&input.mechanism(), key.handle, input.bytes()) {
+    let raw = match session.sign_once(key.handle, &input) {
         Ok(raw) => raw,
-        Err(error) => {
-            let fault = Fault::from(error);
+        Err(fault) => {
             return match fault.lacks_mechanism() {
                 true => Ok(Err(BackendError::SchemeUnsupported {
                     scheme: scheme.name(),

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use cryptoki::session::Session;
 use sealkeep_profiles::algorithm::KeyType;
 use tokio::sync::oneshot;
 
@@ -17,6 +16,7 @@ use super::link::Link;
 use super::mechanism::SignInput;
 use super::objects;
 use super::recovery::{Action, Fault};
+use super::session::TokenSession;
 use crate::backend::BackendError;
 use crate::clock::monotonic;
 
@@ -31,11 +31,11 @@ pub(super) struct SignJob {
 /// What one thread owns.
 pub(super) struct Signer {
     link: Arc<Link>,
-    session: Option<Session>,
+    session: Option<TokenSession>,
 }
 
 impl Signer {
-    pub(super) fn new(link: Arc<Link>, session: Session) -> Self {
+    pub(super) fn new(link: Arc<Link>, session: TokenSession) -> Self {
         link.signing_session_opened();
         Self {
             link,
@@ -90,9 +90,7 @@ impl Signer {
     }
 
     fn attempt(&mut self, key: &KnownKey, input: &SignInput) -> Result<Vec<u8>, Fault> {
-        self.with_session(|session| {
-            Ok(session.sign(&input.mechanism(), key.handle, input.bytes())?)
-        })
+        self.with_session(|session| session.sign_once(key.handle, input))
     }
 
     /// Whether the signature has the form it must have is checked here; whether it verifies, by whoever assembles it.
@@ -139,7 +137,7 @@ impl Signer {
     /// Runs one piece of work on this thread's session, opening a new one if the last was lost. An error costs it.
     fn with_session<T>(
         &mut self,
-        work: impl FnOnce(&Session) -> Result<T, Fault>,
+        work: impl FnOnce(&TokenSession) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let session = match self.session.take() {
             Some(session) => session,
@@ -160,7 +158,7 @@ impl Signer {
         }
     }
 
-    fn open(&self) -> Result<Session, Fault> {
+    fn open(&self) -> Result<TokenSession, Fault> {
         let session = self
             .link
             .open()
