@@ -3,7 +3,7 @@
 //! The PIN and request bodies pass through this memory. So no core is ever written and no other process of the same
 //! user may look in (`PR_SET_DUMPABLE`, prctl(2)).
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
 /// What the process uses of its machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,6 +22,14 @@ pub fn harden() -> std::io::Result<()> {
         maximum: Some(0),
     };
     rustix::process::setrlimit(Resource::Core, none)?;
+    Ok(())
+}
+
+/// Ends this process with the one that started it, and lets it gain no privileges (prctl(2)). For a token worker:
+/// SIGTERM lets it finish what it is doing.
+pub fn end_with_parent() -> std::io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     Ok(())
 }
 

@@ -27,7 +27,7 @@ fn close_sessions_but(hsm: &SoftHsm, keep: &Session) -> usize {
         .count()
 }
 
-case!(stale_sessions_are_replaced_and_no_caller_notices, hsm => {
+case_in_thread!(stale_sessions_are_replaced_and_no_caller_notices, hsm => {
     let (module, slot): (Pkcs11, _) = module_and_slot(hsm);
     let keeps_login = module.open_ro_session(slot).unwrap();
     let backend = start(hsm);
@@ -54,7 +54,7 @@ case!(stale_sessions_are_replaced_and_no_caller_notices, hsm => {
     assert!(backend.info().ready);
 });
 
-case!(lost_login_is_an_outage_not_a_missing_key, hsm => {
+case_in_thread!(lost_login_is_an_outage_not_a_missing_key, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;
     other_session(hsm).logout().unwrap();

@@ -177,6 +177,7 @@ impl OnWire for BackendError {
             | E::PinRefused { .. }
             | E::PinFinalTry
             | E::PinLocked
+            | E::PinUnavailable(_)
             | E::PinMarker { .. }
             | E::TokenNotFound { .. }
             | E::TokenAmbiguous { .. }

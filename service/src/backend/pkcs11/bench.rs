@@ -60,7 +60,7 @@ pub fn raw_sign_loop(
     if !(1..=THREADS_MAX).contains(&threads) {
         let rule = format!("between 1 and {THREADS_MAX}");
         return Err(BackendError::ConfigInvalid {
-            field: "threads",
+            field: "threads".into(),
             rule,
         });
     }

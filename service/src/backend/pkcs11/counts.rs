@@ -29,7 +29,7 @@ pub(super) struct Counters {
 }
 
 /// What a backend has done since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Signatures that the token made for callers.
     pub signatures: u64,
@@ -47,6 +47,10 @@ pub struct Counts {
     pub dropped_late: u64,
     /// Requests nobody waited for any more; the token was not asked.
     pub dropped_unwanted: u64,
+    /// Worker processes started; zero where the module is in this process. The other counts are those of the last.
+    pub workers_started: u64,
+    /// Worker processes that crashed, or were ended because they hung.
+    pub workers_crashed: u64,
 }
 
 impl Counters {
@@ -60,6 +64,8 @@ impl Counters {
             refused_busy: self.refused_busy.value(),
             dropped_late: self.dropped_late.value(),
             dropped_unwanted: self.dropped_unwanted.value(),
+            workers_started: 0,
+            workers_crashed: 0,
         }
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use tokio::sync::oneshot;
 
 use super::generate;
 use super::key_table::KnownKey;
@@ -15,16 +14,23 @@ use super::link::Link;
 use super::objects::{self, Inventory, Verdict};
 use super::recovery::{Action, Fault};
 use super::session::TokenSession;
-use crate::backend::{
-    Adopted, BackendError, BoxFuture, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec,
-};
+use super::waiter::{BoxWaiter, stopped};
+use crate::backend::{Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec};
 use crate::clock::monotonic;
 
 /// Tasks that may wait for the keeper; more are refused as busy.
 pub(super) const TASKS_WAITING_MAX: usize = 32;
 
-/// One task: it answers its caller by itself.
-pub(super) type Task = Box<dyn FnOnce(&mut Keeper) + Send>;
+/// One task: it answers its caller by itself, also when the keeper does not take it.
+pub(super) type Task = Box<dyn FnOnce(Turn<'_>) + Send>;
+
+/// What becomes of a task.
+pub(super) enum Turn<'a> {
+    /// The keeper does it now.
+    Of(&'a mut Keeper),
+    /// It never reached the keeper.
+    Refused(BackendError),
+}
 
 /// What the thread owns.
 pub(super) struct Keeper {
@@ -37,24 +43,27 @@ pub(super) struct Keeper {
 pub(super) fn ask<T: Send + 'static>(
     tasks: &Sender<Task>,
     deadline: Instant,
+    waiter: BoxWaiter<T>,
     work: impl FnOnce(&mut Keeper) -> Result<T, BackendError> + Send + 'static,
     unwanted: impl FnOnce(&mut Keeper, T) + Send + 'static,
-) -> BoxFuture<Result<T, BackendError>> {
-    let (reply, answer) = oneshot::channel();
-    let task: Task = Box::new(move |keeper| {
-        if reply.is_closed() {
-            keeper.link.counters.dropped_unwanted.add_one();
-        } else if monotonic() >= deadline {
+) {
+    let task = move |turn: Turn<'_>| match turn {
+        Turn::Refused(error) => drop(waiter.answer(Err(error))),
+        Turn::Of(keeper) if waiter.is_gone() => keeper.link.counters.dropped_unwanted.add_one(),
+        Turn::Of(keeper) if monotonic() >= deadline => {
             keeper.link.counters.dropped_late.add_one();
-            let _ = reply.send(Err(BackendError::Deadline));
-        } else if let Err(Ok(value)) = reply.send(work(keeper)) {
-            unwanted(keeper, value);
+            waiter.answer(Err(BackendError::Deadline));
         }
-    });
-    match tasks.try_send(task) {
-        Ok(()) => super::answer_by(deadline, answer),
-        Err(TrySendError::Full(_)) => super::answer_now(Err(BackendError::Busy)),
-        Err(TrySendError::Disconnected(_)) => super::answer_now(Err(super::stopped())),
+        Turn::Of(keeper) => {
+            if let Some(value) = waiter.answer(work(keeper)) {
+                unwanted(keeper, value);
+            }
+        }
+    };
+    match tasks.try_send(Box::new(task)) {
+        Ok(()) => {}
+        Err(TrySendError::Full(task)) => task(Turn::Refused(BackendError::Busy)),
+        Err(TrySendError::Disconnected(task)) => task(Turn::Refused(stopped())),
     }
 }
 
@@ -69,7 +78,9 @@ impl Keeper {
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, tasks: &Receiver<Task>) {
         for task in tasks {
-            task(&mut self);
+            let link = Arc::clone(&self.link);
+            let _running = link.keeper_call.begin();
+            task(Turn::Of(&mut self));
         }
     }
 

@@ -4,13 +4,15 @@
 //! may see it. A session is used by the thread that opened it and by no other. After an error it is thrown away.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use cryptoki::error::RvError;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
+use super::call_clock::CallClock;
 use super::counts::Counters;
 use super::key_table::KeyTable;
 use super::module::Module;
@@ -28,6 +30,10 @@ pub(super) struct Link {
     pub(super) counters: Counters,
     /// Signing threads that hold a session now.
     signing_sessions: AtomicU32,
+    /// What the signing threads are at.
+    calls: Mutex<Vec<Arc<CallClock>>>,
+    /// What the keeper is at.
+    pub(super) keeper_call: CallClock,
     problem: ArcSwapOption<String>,
 }
 
@@ -40,6 +46,8 @@ impl Link {
             keys: KeyTable::default(),
             counters: Counters::default(),
             signing_sessions: AtomicU32::new(0),
+            calls: Mutex::new(Vec::new()),
+            keeper_call: CallClock::new(),
             problem: ArcSwapOption::empty(),
         }
     }
@@ -89,8 +97,7 @@ impl Link {
     pub(super) fn failed(&self, fault: &Fault) {
         self.counters.faults.add_one();
         if fault.class().is_outage() {
-            self.problem
-                .store(Some(std::sync::Arc::new(fault.to_string())));
+            self.problem.store(Some(Arc::new(fault.to_string())));
         }
     }
 
@@ -106,6 +113,20 @@ impl Link {
             .load()
             .as_ref()
             .map(|problem| problem.as_ref().clone())
+    }
+
+    /// A clock for one more signing thread.
+    pub(super) fn call_clock(&self) -> Arc<CallClock> {
+        let clock = Arc::new(CallClock::new());
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push(Arc::clone(&clock));
+        clock
+    }
+
+    /// How long the calls of the signing threads have been running, those that run now.
+    pub(super) fn calls(&self) -> Vec<Duration> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().map(|clock| clock.running()).collect()
     }
 
     pub(super) fn signing_sessions(&self) -> u32 {

@@ -13,6 +13,7 @@
 //! Serves PKCS#11 v2.40; return codes and what is done about them are in `recovery`.
 
 mod bench;
+mod call_clock;
 mod counts;
 mod generate;
 mod job_queue;
@@ -28,7 +29,9 @@ mod session;
 mod signer;
 mod spki;
 mod token;
+mod waiter;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +41,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use sealkeep_profiles::algorithm::SignatureScheme;
 use secrecy::SecretString;
-use tokio::sync::oneshot;
 
 use self::job_queue::JobQueue;
 use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
@@ -49,7 +51,10 @@ use self::module::Module;
 use self::recovery::Class;
 use self::session::TokenSession;
 use self::signer::{SignJob, Signer};
-use self::token::Token;
+pub(in crate::backend) use self::token::LoginWatch;
+use self::token::{Token, Unwatched};
+use self::waiter::waiter;
+pub(in crate::backend) use self::waiter::{BoxWaiter, Waiter};
 use super::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, TokenInfo,
 };
@@ -89,11 +94,12 @@ pub struct Pkcs11Config {
 }
 
 impl Pkcs11Config {
-    fn check(&self) -> Result<(), BackendError> {
+    pub(in crate::backend) fn check(&self) -> Result<(), BackendError> {
         let must = |holds: bool, field, rule: String| {
             if holds {
                 Ok(())
             } else {
+                let field = Cow::Borrowed(field);
                 Err(BackendError::ConfigInvalid { field, rule })
             }
         };
@@ -120,13 +126,27 @@ impl Pkcs11Config {
 /// Dropping it blocks until they have done what is queued, for [`END_WAIT_SECONDS_MAX`] at most. Do so before the process
 /// ends: a thread that is inside the module while the process tears the module down crashes it.
 pub struct Pkcs11Backend {
-    identity: Identity,
+    identity: Arc<Identity>,
     link: Arc<Link>,
     jobs: Arc<JobQueue<SignJob>>,
     tasks: Sender<Task>,
     /// Disconnected when the last thread has done its work.
     ended: Receiver<Infallible>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// A signing thread that is busy for so long has lost its session: no signature takes that long.
+const STUCK_AFTER: Duration = Duration::from_secs(2);
+
+/// How long calls have been running.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::backend) struct Pulse {
+    /// Signing threads that are stuck in the module.
+    pub(in crate::backend) stuck_sessions: u32,
+    /// The longest call of a signing thread that runs now.
+    pub(in crate::backend) longest_call: Duration,
+    /// How long the keeper has been at its task.
+    pub(in crate::backend) keeper_busy: Duration,
 }
 
 /// What does not change about the token.
@@ -151,11 +171,21 @@ impl Pkcs11Backend {
         pin: SecretString,
         pin_marker: PathBuf,
     ) -> Result<Self, BackendError> {
+        Self::start_watched(config, pin, pin_marker, &Unwatched)
+    }
+
+    /// As [`start`](Self::start), telling somebody about the login.
+    pub(in crate::backend) fn start_watched(
+        config: Pkcs11Config,
+        pin: SecretString,
+        pin_marker: PathBuf,
+        watch: &dyn LoginWatch,
+    ) -> Result<Self, BackendError> {
         config.check()?;
         let module = Module::load(&config.module, config.allow_spy)?;
         let serial = config.token_serial.as_deref();
         let token = Token::find(&module.context, &config.token_label, serial)?;
-        let anchor = token.log_in(&module.context, &pin, &pin_marker)?;
+        let anchor = token.log_in(&module.context, &pin, &pin_marker, watch)?;
         drop(pin);
         let description = module.description.clone();
         let link = Arc::new(Link::new(module, token.slot, anchor));
@@ -163,13 +193,13 @@ impl Pkcs11Backend {
         let jobs = Arc::new(JobQueue::new(config.queue_length_max));
         let (tasks, waiting) = crossbeam_channel::bounded(TASKS_WAITING_MAX);
         let (alive, ended) = crossbeam_channel::bounded(0);
-        let identity = Identity {
+        let identity = Arc::new(Identity {
             name: config.name,
             label: config.token_label,
             serial: token.serial,
             manufacturer: token.manufacturer,
             module: description,
-        };
+        });
         let mut backend = Self {
             identity,
             link,
@@ -194,9 +224,115 @@ impl Pkcs11Backend {
         Ok(backend)
     }
 
+    /// For whoever watches the backend without owning it.
+    pub(in crate::backend) fn observer(&self) -> Observer {
+        Observer {
+            identity: Arc::clone(&self.identity),
+            link: Arc::clone(&self.link),
+        }
+    }
+
     /// What has been done since the start.
     pub fn counts(&self) -> Counts {
         self.link.counters.counts()
+    }
+}
+
+/// The methods of [`KeyBackend`] for whoever waits elsewhere: in a token worker, the other end of the socket.
+impl Pkcs11Backend {
+    pub(in crate::backend) fn generate_for(
+        &self,
+        id: KeyId,
+        label: String,
+        spec: KeySpec,
+        deadline: Instant,
+        waiter: BoxWaiter<GeneratedKey>,
+    ) {
+        ask(
+            &self.tasks,
+            deadline,
+            waiter,
+            move |keeper| keeper.generate(id, &label, spec),
+            |keeper, unwanted| {
+                if let Err(error) = keeper.destroy(&unwanted.key) {
+                    tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
+                }
+            },
+        );
+    }
+
+    pub(in crate::backend) fn adopt_for(
+        &self,
+        keys: Vec<KeyRef>,
+        deadline: Instant,
+        waiter: BoxWaiter<Vec<Adopted>>,
+    ) {
+        let work = move |keeper: &mut Keeper| keeper.adopt(&keys, deadline);
+        ask(&self.tasks, deadline, waiter, work, |_, _| ());
+    }
+
+    pub(in crate::backend) fn public_key_for(
+        &self,
+        key: KeyRef,
+        deadline: Instant,
+        waiter: BoxWaiter<Vec<u8>>,
+    ) {
+        let work = move |keeper: &mut Keeper| keeper.public_key(&key);
+        ask(&self.tasks, deadline, waiter, work, |_, _| ());
+    }
+
+    pub(in crate::backend) fn destroy_for(
+        &self,
+        key: KeyRef,
+        deadline: Instant,
+        waiter: BoxWaiter<()>,
+    ) {
+        let work = move |keeper: &mut Keeper| keeper.destroy(&key);
+        ask(&self.tasks, deadline, waiter, work, |_, ()| ());
+    }
+
+    /// Everything that can be refused without the token is refused here.
+    pub(in crate::backend) fn sign_for(
+        &self,
+        key: &KeyRef,
+        scheme: SignatureScheme,
+        input: &[u8],
+        deadline: Instant,
+        waiter: BoxWaiter<Vec<u8>>,
+    ) {
+        let (key, input) = match self.signable(key, scheme, input, deadline) {
+            Ok(fit) => fit,
+            Err(error) => {
+                waiter.answer(Err(error));
+                return;
+            }
+        };
+        let job = SignJob {
+            key,
+            input,
+            deadline,
+            waiter,
+        };
+        if let Err(job) = self.jobs.push(job) {
+            self.link.counters.refused_busy.add_one();
+            job.waiter.answer(Err(BackendError::Busy));
+        }
+    }
+
+    fn signable(
+        &self,
+        key: &KeyRef,
+        scheme: SignatureScheme,
+        input: &[u8],
+        deadline: Instant,
+    ) -> Result<(Arc<KnownKey>, SignInput), BackendError> {
+        let input = SignInput::new(scheme, input)?;
+        let key = usable(&self.link, key, scheme)?;
+        if crate::clock::monotonic() >= deadline {
+            self.link.counters.dropped_late.add_one();
+            return Err(BackendError::Deadline);
+        }
+        Ok((key, input))
     }
 }
 
@@ -208,17 +344,9 @@ impl KeyBackend for Pkcs11Backend {
         spec: KeySpec,
         deadline: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
-        let label = label.to_owned();
-        ask(
-            &self.tasks,
-            deadline,
-            move |keeper| keeper.generate(id, &label, spec),
-            |keeper, unwanted| {
-                if let Err(error) = keeper.destroy(&unwanted.key) {
-                    tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
-                }
-            },
-        )
+        let (waiter, answer) = waiter(deadline);
+        self.generate_for(id, label.to_owned(), spec, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn sign(
@@ -228,10 +356,9 @@ impl KeyBackend for Pkcs11Backend {
         input: &[u8],
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
-        match self.enqueue(key, scheme, input, deadline) {
-            Ok(answer) => answer_by(deadline, answer),
-            Err(error) => answer_now(Err(error)),
-        }
+        let (waiter, answer) = waiter(deadline);
+        self.sign_for(key, scheme, input, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn adopt(
@@ -239,13 +366,9 @@ impl KeyBackend for Pkcs11Backend {
         keys: &[KeyRef],
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<Adopted>, BackendError>> {
-        let keys = keys.to_vec();
-        ask(
-            &self.tasks,
-            deadline,
-            move |keeper| keeper.adopt(&keys, deadline),
-            |_, _| (),
-        )
+        let (waiter, answer) = waiter(deadline);
+        self.adopt_for(keys.to_vec(), deadline, waiter);
+        Box::pin(answer)
     }
 
     fn public_key(
@@ -253,26 +376,32 @@ impl KeyBackend for Pkcs11Backend {
         key: &KeyRef,
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
-        let key = *key;
-        ask(
-            &self.tasks,
-            deadline,
-            move |keeper| keeper.public_key(&key),
-            |_, _| (),
-        )
+        let (waiter, answer) = waiter(deadline);
+        self.public_key_for(*key, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn destroy(&self, key: &KeyRef, deadline: Instant) -> BoxFuture<Result<(), BackendError>> {
-        let key = *key;
-        ask(
-            &self.tasks,
-            deadline,
-            move |keeper| keeper.destroy(&key),
-            |_, ()| (),
-        )
+        let (waiter, answer) = waiter(deadline);
+        self.destroy_for(*key, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn info(&self) -> TokenInfo {
+        self.observer().info()
+    }
+}
+
+/// Looks at a backend; asks the token nothing.
+#[derive(Clone)]
+pub(in crate::backend) struct Observer {
+    identity: Arc<Identity>,
+    link: Arc<Link>,
+}
+
+impl Observer {
+    /// See [`KeyBackend::info`].
+    pub(in crate::backend) fn info(&self) -> TokenInfo {
         let (session_count, problem) = (self.link.signing_sessions(), self.link.problem());
         TokenInfo {
             name: self.identity.name.clone(),
@@ -286,16 +415,34 @@ impl KeyBackend for Pkcs11Backend {
             key_count: u32::try_from(self.link.keys.len()).unwrap_or(u32::MAX),
         }
     }
+
+    /// What the threads are at, for whoever must find out that the module hangs.
+    pub(in crate::backend) fn pulse(&self) -> Pulse {
+        let calls = self.link.calls();
+        let stuck = calls.iter().filter(|call| **call >= STUCK_AFTER).count();
+        Pulse {
+            stuck_sessions: u32::try_from(stuck).unwrap_or(u32::MAX),
+            longest_call: calls.into_iter().max().unwrap_or_default(),
+            keeper_busy: self.link.keeper_call.running(),
+        }
+    }
 }
 
 impl Drop for Pkcs11Backend {
     fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Pkcs11Backend {
+    /// Does what is queued and ends the threads. `false`: one of them is still inside the module.
+    pub(in crate::backend) fn finish(&mut self) -> bool {
         self.jobs.close();
         self.tasks = crossbeam_channel::bounded(0).0;
         let wait = Duration::from_secs(END_WAIT_SECONDS_MAX);
         if self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(token = %self.identity.name, "a thread is still waiting for the token");
-            return;
+            return false;
         }
         // The rest of a thread is short, but libraries clean up in it: OpenSSL frees what it kept for the thread.
         for thread in self.threads.drain(..) {
@@ -303,38 +450,7 @@ impl Drop for Pkcs11Backend {
                 tracing::error!(token = %self.identity.name, "a thread of the token had panicked");
             }
         }
-    }
-}
-
-type Answer<T> = oneshot::Receiver<Result<T, BackendError>>;
-
-impl Pkcs11Backend {
-    /// Everything that can be refused without the token is refused here.
-    fn enqueue(
-        &self,
-        key: &KeyRef,
-        scheme: SignatureScheme,
-        input: &[u8],
-        deadline: Instant,
-    ) -> Result<Answer<Vec<u8>>, BackendError> {
-        let input = SignInput::new(scheme, input)?;
-        let key = usable(&self.link, key, scheme)?;
-        if crate::clock::monotonic() >= deadline {
-            self.link.counters.dropped_late.add_one();
-            return Err(BackendError::Deadline);
-        }
-        let (reply, answer) = oneshot::channel();
-        let job = SignJob {
-            key,
-            input,
-            deadline,
-            reply,
-        };
-        if self.jobs.push(job).is_err() {
-            self.link.counters.refused_busy.add_one();
-            return Err(BackendError::Busy);
-        }
-        Ok(answer)
+        true
     }
 }
 
@@ -351,7 +467,7 @@ fn usable(
     } else {
         Err(BackendError::SchemeUnfit {
             key_type: key_type.to_string(),
-            scheme: scheme.name(),
+            scheme: scheme.name().into(),
         })
     }
 }
@@ -392,32 +508,4 @@ fn spawn(
         function: "thread".to_owned(),
         rv: problem.to_string(),
     })
-}
-
-/// Waits for an answer, at most until the deadline.
-fn answer_by<T: Send + 'static>(
-    deadline: Instant,
-    answer: Answer<T>,
-) -> BoxFuture<Result<T, BackendError>> {
-    Box::pin(async move {
-        match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(stopped()),
-            Err(_) => Err(BackendError::Deadline),
-        }
-    })
-}
-
-fn answer_now<T: Send + 'static>(
-    outcome: Result<T, BackendError>,
-) -> BoxFuture<Result<T, BackendError>> {
-    Box::pin(std::future::ready(outcome))
-}
-
-/// The threads are gone: the process is shutting down, or one of them met a bug.
-fn stopped() -> BackendError {
-    BackendError::Unavailable {
-        function: "thread".to_owned(),
-        rv: "stopped".to_owned(),
-    }
 }

@@ -216,7 +216,7 @@ pub(super) fn self_test(session: &TokenSession, key: &KnownKey) -> Result<Verdic
         Err(fault) => {
             return match fault.lacks_mechanism() {
                 true => Ok(Err(BackendError::SchemeUnsupported {
-                    scheme: scheme.name(),
+                    scheme: scheme.name().into(),
                 })),
                 false => Err(fault),
             };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sealkeep_profiles::algorithm::KeyType;
-use tokio::sync::oneshot;
 
+use super::call_clock::CallClock;
 use super::job_queue::JobQueue;
 use super::key_table::KnownKey;
 use super::link::Link;
@@ -17,6 +17,7 @@ use super::mechanism::SignInput;
 use super::objects;
 use super::recovery::{Action, Fault};
 use super::session::TokenSession;
+use super::waiter::BoxWaiter;
 use crate::backend::BackendError;
 use crate::clock::monotonic;
 
@@ -25,19 +26,21 @@ pub(super) struct SignJob {
     pub(super) key: Arc<KnownKey>,
     pub(super) input: SignInput,
     pub(super) deadline: Instant,
-    pub(super) reply: oneshot::Sender<Result<Vec<u8>, BackendError>>,
+    pub(super) waiter: BoxWaiter<Vec<u8>>,
 }
 
 /// What one thread owns.
 pub(super) struct Signer {
     link: Arc<Link>,
     session: Option<TokenSession>,
+    call: Arc<CallClock>,
 }
 
 impl Signer {
     pub(super) fn new(link: Arc<Link>, session: TokenSession) -> Self {
         link.signing_session_opened();
         Self {
+            call: link.call_clock(),
             link,
             session: Some(session),
         }
@@ -45,13 +48,15 @@ impl Signer {
 
     /// Serves until the queue is closed and empty.
     pub(super) fn run(mut self, jobs: &JobQueue<SignJob>) {
+        let call = Arc::clone(&self.call);
         while let Some(job) = jobs.pop() {
+            let _running = call.begin();
             self.serve(job);
         }
     }
 
     fn serve(&mut self, job: SignJob) {
-        if job.reply.is_closed() {
+        if job.waiter.is_gone() {
             self.link.counters.dropped_unwanted.add_one();
             return;
         }
@@ -61,8 +66,8 @@ impl Signer {
         } else {
             self.sign(&job)
         };
-        // An error here: the caller went away meanwhile, and the signature goes with it.
-        let _ = job.reply.send(outcome);
+        // If the caller went away meanwhile, the signature goes with it.
+        job.waiter.answer(outcome);
     }
 
     /// One attempt, and a second one if the class of the fault promises something from it.
@@ -73,7 +78,7 @@ impl Signer {
         };
         tracing::warn!(%fault, key = %job.key.id, "a signature failed");
         if fault.lacks_mechanism() {
-            let scheme = job.input.scheme().name();
+            let scheme = job.input.scheme().name().into();
             return Err(BackendError::SchemeUnsupported { scheme });
         }
         if monotonic() >= job.deadline {

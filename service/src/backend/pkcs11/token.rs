@@ -24,6 +24,27 @@ pub(super) struct Token {
     pub(super) pin_flags: PinFlags,
 }
 
+/// Told around every `C_Login`: some tokens are lost when their process dies inside it.
+pub(in crate::backend) trait LoginWatch: Send + Sync {
+    /// # Errors
+    /// When no login may begin now.
+    fn before(&self) -> Result<(), BackendError>;
+
+    /// The call is over, whatever it answered.
+    fn after(&self);
+}
+
+/// For a module in a process that nobody kills on purpose.
+pub(super) struct Unwatched;
+
+impl LoginWatch for Unwatched {
+    fn before(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn after(&self) {}
+}
+
 /// What the token says about the user PIN (PKCS#11 v2.40 section 3.2, `CK_TOKEN_INFO` flags).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PinFlags {
@@ -101,6 +122,7 @@ impl Token {
         context: &Pkcs11,
         pin: &SecretString,
         marker: &Path,
+        watch: &dyn LoginWatch,
     ) -> Result<Session, BackendError> {
         let ready = ReadyMarker::prepare(marker)?;
         let outcome = self.pin_flags.check().and_then(|()| {
@@ -115,7 +137,14 @@ impl Token {
                 return Err(error);
             }
         };
-        let Err(error) = session.login(UserType::User, Some(pin)) else {
+        if let Err(error) = watch.before() {
+            ready.discard();
+            close(session);
+            return Err(error);
+        }
+        let outcome = session.login(UserType::User, Some(pin));
+        watch.after();
+        let Err(error) = outcome else {
             ready.discard();
             return Ok(session);
         };
