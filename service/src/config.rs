@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::backend::pkcs11::Pkcs11Config;
+use crate::backend::worker::{CRASHES_PER_MINUTE_MAX_DEFAULT, ENVIRONMENT_DEFAULT, WorkerConfig};
 use crate::credential::TrustAnchors;
 use crate::domain::Environment;
 
@@ -78,6 +79,26 @@ pub struct TokenConfig {
     /// Lets the module be pkcs11-spy, which prints the PIN. For tests.
     #[serde(default)]
     pub allow_spy: bool,
+    /// Where the module runs.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// Environment variables that the worker process inherits; a name that ends in `*` stands for all that begin so.
+    #[serde(default = "default_worker_environment")]
+    pub worker_environment: Vec<String>,
+    /// Crashes of the worker in a minute after which none is started for half a minute.
+    #[serde(default = "default_worker_crashes")]
+    pub worker_crashes_per_minute_max: u32,
+}
+
+/// Where a vendor's module runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In a process of its own: a crash or a hang of the module costs that process.
+    #[default]
+    Process,
+    /// In the service's process: less to run, and the module can take the service down.
+    Thread,
 }
 
 /// `[store]`
@@ -118,7 +139,7 @@ pub struct LogConfig {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// For people.
@@ -157,6 +178,12 @@ fn default_sessions() -> u16 {
 }
 fn default_queue() -> u32 {
     1_024
+}
+fn default_worker_environment() -> Vec<String> {
+    ENVIRONMENT_DEFAULT.map(str::to_owned).to_vec()
+}
+fn default_worker_crashes() -> u32 {
+    CRASHES_PER_MINUTE_MAX_DEFAULT
 }
 fn default_drain() -> u64 {
     10
@@ -236,6 +263,9 @@ impl Config {
         }
         if !(1..=65_536).contains(&token.queue_length_max) {
             return Err(("token.queue_length_max", "1 to 65536"));
+        }
+        if !(1..=1_000_000).contains(&token.worker_crashes_per_minute_max) {
+            return Err(("token.worker_crashes_per_minute_max", "1 to 1000000"));
         }
         if token.pin_file.is_some() && token.pin_credential.is_some() {
             return Err((
@@ -317,6 +347,23 @@ impl Config {
             session_count: token.session_count,
             queue_length_max: token.queue_length_max as usize,
             allow_spy: token.allow_spy,
+        }
+    }
+
+    /// The part that the token worker takes.
+    pub fn worker(&self) -> WorkerConfig {
+        let log = match self.log.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        WorkerConfig {
+            token: self.pkcs11(),
+            pin_marker: self.pin_marker(),
+            arguments: ["token-worker", "--log-format", log]
+                .map(Into::into)
+                .to_vec(),
+            environment: self.token.worker_environment.clone(),
+            crashes_per_minute_max: self.token.worker_crashes_per_minute_max,
         }
     }
 

@@ -60,6 +60,13 @@ enum Command {
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },
+    /// Hold the token for a service; the service starts it.
+    #[command(hide = true)]
+    TokenWorker {
+        /// How log lines look.
+        #[arg(long, default_value = "text")]
+        log_format: LogFormat,
+    },
     /// Forget that the token refused the PIN, after it was corrected. The next start tries it once.
     ClearPin {
         /// The configuration file.
@@ -120,6 +127,10 @@ fn act(command: Command) -> Result<(), RunError> {
             let (config, duration) = (Config::read(&config)?, Duration::from_secs(seconds));
             let measuring = bench_token::run(&config, &algorithm, threads, duration);
             println!("{}", runtime(1)?.block_on(measuring)?);
+        }
+        Command::TokenWorker { log_format } => {
+            log(log_format);
+            backend::worker::run_worker()?;
         }
         Command::Run {
             config,
