@@ -24,7 +24,7 @@ pub const TPP: &str = "spiffe://test.example/tpp";
 pub const ORGANIZATION: &str = "PSDDE-BAFIN-123456";
 
 /// Where the module of all houses runs: `process` (as in production) or `thread`.
-const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
+pub const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
 /// How long a started service may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -18,3 +18,4 @@ mod profiles;
 mod signing;
 mod startup;
 mod tls;
+mod worker;
