@@ -13,3 +13,4 @@ mod load;
 mod spy;
 mod start;
 mod support;
+mod worker;

@@ -103,7 +103,8 @@ fn sign_until(
     input: &SignInput,
     end: Instant,
 ) -> Result<Vec<Duration>, Fault> {
-    let session = link.open()?;
+    let at = link.enter();
+    let session = link.open(&at)?;
     let mut latencies = Vec::new();
     let mut before = monotonic();
     while before < end {

@@ -26,6 +26,9 @@ pub(super) struct Counters {
     pub(super) refused_busy: Counter,
     pub(super) dropped_late: Counter,
     pub(super) dropped_unwanted: Counter,
+    pub(super) logins: Counter,
+    pub(super) initialisations: Counter,
+    pub(super) recoveries_failed: Counter,
 }
 
 /// What a backend has done since its start.
@@ -47,6 +50,12 @@ pub struct Counts {
     pub dropped_late: u64,
     /// Requests nobody waited for any more; the token was not asked.
     pub dropped_unwanted: u64,
+    /// Times the ladder of recovery logged in again.
+    pub logins: u64,
+    /// Times it finalised and initialised the module.
+    pub initialisations: u64,
+    /// Times it did not get the token back.
+    pub recoveries_failed: u64,
     /// Worker processes started; zero where the module is in this process. The other counts are those of the last.
     pub workers_started: u64,
     /// Worker processes that crashed, or were ended because they hung.
@@ -64,6 +73,9 @@ impl Counters {
             refused_busy: self.refused_busy.value(),
             dropped_late: self.dropped_late.value(),
             dropped_unwanted: self.dropped_unwanted.value(),
+            logins: self.logins.value(),
+            initialisations: self.initialisations.value(),
+            recoveries_failed: self.recoveries_failed.value(),
             workers_started: 0,
             workers_crashed: 0,
         }

@@ -80,6 +80,7 @@ fn judge(
         id,
         public,
         handle: pair.private,
+        login: session.login,
     };
     Ok(objects::self_test(session, &key)?.map(|()| Made { key, evidence }))
 }

@@ -4,7 +4,7 @@
 //! session of its own, so that a key generation of seconds holds up no signature.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
@@ -15,9 +15,11 @@ use super::objects::{self, Inventory, Verdict};
 use super::recovery::{Action, Fault};
 use super::session::TokenSession;
 use super::waiter::{BoxWaiter, stopped};
-use crate::backend::{Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec};
+use crate::backend::{Adopted, BackendError, GeneratedKey, KeyId, KeyRef, KeySpec};
 use crate::clock::monotonic;
 
+/// How long the keeper waits for the ladder: its callers have deadlines of their own.
+const CLIMB_PATIENCE: Duration = Duration::from_secs(5);
 /// Tasks that may wait for the keeper; more are refused as busy.
 pub(super) const TASKS_WAITING_MAX: usize = 32;
 
@@ -119,7 +121,8 @@ impl Keeper {
             if monotonic() >= deadline {
                 return Err(BackendError::Deadline);
             }
-            let outcome = match self.adopt_one(&inventory, key) {
+            let adopted = self.with_session(|session| objects::adopt(session, &inventory, key))?;
+            let outcome = match adopted {
                 Ok((known, evidence)) => {
                     ready.push(Arc::new(known));
                     Ok(evidence)
@@ -132,27 +135,9 @@ impl Keeper {
             };
             report.push(Adopted { key: *key, outcome });
         }
+        self.link.keys.want(keys.iter().copied());
         self.link.keys.change(&ready, &refused);
         Ok(report)
-    }
-
-    fn adopt_one(
-        &mut self,
-        inventory: &Inventory,
-        key: &KeyRef,
-    ) -> Result<(KnownKey, KeyEvidence), BackendError> {
-        let pair = inventory.pair(key.id)?;
-        self.with_session(|session| {
-            let known = match objects::pinned(session, key, pair)? {
-                Ok(known) => known,
-                Err(error) => return Ok(Err(error)),
-            };
-            let evidence = objects::evidence(session, pair.private)?;
-            if !evidence.is_protected() {
-                return Ok(Err(BackendError::KeyUnprotected(key.id)));
-            }
-            Ok(objects::self_test(session, &known)?.map(|()| (known, evidence)))
-        })?
     }
 
     /// See [`KeyBackend::public_key`](crate::backend::KeyBackend::public_key).
@@ -163,44 +148,65 @@ impl Keeper {
 
     /// See [`KeyBackend::destroy`](crate::backend::KeyBackend::destroy).
     pub(super) fn destroy(&mut self, key: &KeyRef) -> Result<(), BackendError> {
-        let (_, pair) = self.find(key)??;
-        self.with_session(|session| Ok(session.destroy_object(pair.private)?))?;
-        self.link.keys.change(&[], &[key.id]);
+        self.link.counters.key_searches.add_one();
+        // Found and destroyed under one login: after another one the handle may denote another key.
+        self.with_session(|session| {
+            let pair = match objects::find(session, key)? {
+                Ok((_, pair)) => pair,
+                Err(error) => return Ok(Err(error)),
+            };
+            session.destroy_object(pair.private)?;
+            if let Some(public) = pair.public
+                && let Err(error) = session.destroy_object(public)
+            {
+                // The key is gone, which is what was asked; what is left is a public object without a use.
+                let fault = Fault::from(error);
+                tracing::warn!(%fault, key = %key.id, "the public object of a destroyed key stays behind");
+            }
+            Ok(Ok(()))
+        })??;
+        self.link.keys.forget(key.id);
         tracing::info!(key = %key.id, "destroyed a key");
-        if let Some(public) = pair.public
-            && let Err(fault) = self.with_session(|session| Ok(session.destroy_object(public)?))
-        {
-            // The key is gone, which is what was asked; what is left is a public object without a use.
-            tracing::warn!(%fault, key = %key.id, "the public object of a destroyed key stays behind");
-        }
         Ok(())
     }
 
-    fn find(&mut self, key: &KeyRef) -> Result<Verdict<(KnownKey, objects::Pair)>, Fault> {
+    fn find(&mut self, key: &KeyRef) -> Result<Verdict<(KnownKey, objects::Pair)>, BackendError> {
         self.link.counters.key_searches.add_one();
         self.with_session(|session| objects::find(session, key))
     }
 
     /// Runs a piece of work on the keeper's session. The session is idle most of its life, so it is the first to be
-    /// closed by the token: a session fault is worth a second try on a new one.
+    /// closed by the token: a session fault is worth a second try on a new one. So is a fault that the ladder cured.
     fn with_session<T>(
         &mut self,
         work: impl Fn(&TokenSession) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        match self.attempt(&work) {
-            Err(fault) if fault.class().action() == Action::RetryOnNewSession => {
-                self.attempt(&work)
-            }
-            outcome => outcome,
+    ) -> Result<T, BackendError> {
+        if let Some(down) = self.link.ladder.refusal() {
+            return Err(down);
         }
+        let seen = self.link.ladder.climbs();
+        let fault = match self.attempt(&work) {
+            Ok(value) => return Ok(value),
+            Err(fault) => fault,
+        };
+        match fault.class().action() {
+            Action::RetryOnNewSession => {}
+            Action::Climb(rung) => {
+                let deadline = monotonic() + CLIMB_PATIENCE;
+                self.link.ladder.climb(rung, &fault, seen, deadline)?;
+            }
+            Action::FindKeyAgain | Action::GiveUp => return Err(fault.into()),
+        }
+        Ok(self.attempt(&work)?)
     }
 
     fn attempt<T>(&mut self, work: impl Fn(&TokenSession) -> Result<T, Fault>) -> Result<T, Fault> {
-        let session = match self.session.take() {
+        let at = self.link.enter();
+        let session = match self.link.current(self.session.take(), &at) {
             Some(session) => session,
             None => self
                 .link
-                .open_for_changes()
+                .open_for_changes(&at)
                 .inspect_err(|fault| self.link.failed(fault))?,
         };
         match work(&session) {
@@ -220,7 +226,8 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
+        let at = self.link.enter();
+        if let Some(session) = self.link.current(self.session.take(), &at) {
             self.link.discard(session, None);
         }
     }

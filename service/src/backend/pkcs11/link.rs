@@ -11,22 +11,24 @@ use arc_swap::ArcSwapOption;
 use cryptoki::error::RvError;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::call_clock::CallClock;
 use super::counts::Counters;
 use super::key_table::KeyTable;
+use super::ladder::Ladder;
 use super::module::Module;
 use super::recovery::Fault;
 use super::session::TokenSession;
 
 /// A token that is logged in to.
 pub(super) struct Link {
-    module: Module,
-    slot: Slot,
-    /// Never used: a token logs out when the last session closes (PKCS#11 v2.40 section 5.6), and this one stays open.
-    anchor: Mutex<Option<Session>>,
+    pub(super) module: Module,
+    /// Whoever calls the module holds this for reading; a rung of the ladder holds it alone.
+    connection: RwLock<Connection>,
     /// The keys that can sign, with their handles in this login.
     pub(super) keys: KeyTable,
+    pub(super) ladder: Ladder,
     pub(super) counters: Counters,
     /// Signing threads that hold a session now.
     signing_sessions: AtomicU32,
@@ -37,13 +39,55 @@ pub(super) struct Link {
     problem: ArcSwapOption<String>,
 }
 
+/// One initialisation of the module and one login, until the ladder makes another.
+pub(super) struct Connection {
+    slot: Slot,
+    /// Never used (the lock is never taken): a token logs out when the last session closes (PKCS#11 v2.40 section 5.6), and this one stays open.
+    anchor: Mutex<Option<Session>>,
+    initialised: u64,
+    login: u64,
+}
+
+impl Connection {
+    /// `C_Finalize` closes all sessions; their numbers will be those of others.
+    pub(super) fn forget_sessions(&mut self) {
+        self.anchor = Mutex::new(None);
+        self.initialised += 1;
+        self.login += 1;
+    }
+
+    /// The login is a new one, and with it all handles.
+    pub(super) fn logged_in_again(&mut self, slot: Slot, anchor: Session) {
+        self.slot = slot;
+        self.login += 1;
+        // The session of the login before is closed last: without any session the token would log out.
+        let before = std::mem::replace(&mut self.anchor, Mutex::new(Some(anchor)));
+        close(before);
+    }
+}
+
+fn close(anchor: Mutex<Option<Session>>) {
+    let session = anchor.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(session) = session
+        && let Err(error) = session.close()
+    {
+        tracing::debug!(fault = %Fault::from(error), "closing the session of the login failed");
+    }
+}
+
 impl Link {
     pub(super) fn new(module: Module, slot: Slot, anchor: Session) -> Self {
-        Self {
-            module,
+        let connection = Connection {
             slot,
             anchor: Mutex::new(Some(anchor)),
+            initialised: 1,
+            login: 1,
+        };
+        Self {
+            module,
+            connection: RwLock::new(connection),
             keys: KeyTable::default(),
+            ladder: Ladder::default(),
             counters: Counters::default(),
             signing_sessions: AtomicU32::new(0),
             calls: Mutex::new(Vec::new()),
@@ -52,29 +96,55 @@ impl Link {
         }
     }
 
+    /// To be held around calls of the module, never twice by one thread.
+    pub(super) fn enter(&self) -> RwLockReadGuard<'_, Connection> {
+        self.connection.read()
+    }
+
+    /// Waits until no thread is inside the module, and keeps them out. `None`: one of them does not come out.
+    pub(super) fn alone(&self, patience: Duration) -> Option<RwLockWriteGuard<'_, Connection>> {
+        self.connection.try_write_for(patience)
+    }
+
+    /// The session, unless it is of an earlier connection; then it is thrown away.
+    pub(super) fn current(
+        &self,
+        session: Option<TokenSession>,
+        at: &Connection,
+    ) -> Option<TokenSession> {
+        let session = session?;
+        if session.initialised == at.initialised && session.login == at.login {
+            return Some(session);
+        }
+        if session.initialised == at.initialised {
+            self.discard(session, None);
+        }
+        None
+    }
+
     /// A session that can use keys; it is logged in because the process is.
-    pub(super) fn open(&self) -> Result<TokenSession, Fault> {
-        let session = self.module.context.open_ro_session_no_drop(self.slot)?;
-        Ok(self.opened(session))
+    pub(super) fn open(&self, at: &Connection) -> Result<TokenSession, Fault> {
+        let session = self.module.context.open_ro_session_no_drop(at.slot)?;
+        Ok(self.opened(session, at))
     }
 
     /// A session that can also make and destroy keys, if the token lets anybody do that.
-    pub(super) fn open_for_changes(&self) -> Result<TokenSession, Fault> {
+    pub(super) fn open_for_changes(&self, at: &Connection) -> Result<TokenSession, Fault> {
         match self
             .module
             .context
-            .open_rw_session_no_drop(self.slot)
+            .open_rw_session_no_drop(at.slot)
             .map_err(Fault::from)
         {
-            Err(fault) if fault.rv() == Some(RvError::TokenWriteProtected) => self.open(),
+            Err(fault) if fault.rv() == Some(RvError::TokenWriteProtected) => self.open(at),
             Err(fault) => Err(fault),
-            Ok(session) => Ok(self.opened(session)),
+            Ok(session) => Ok(self.opened(session, at)),
         }
     }
 
-    fn opened(&self, session: Session) -> TokenSession {
+    fn opened(&self, session: Session, at: &Connection) -> TokenSession {
         self.counters.sessions_opened.add_one();
-        TokenSession::new(session, self.module.sign.clone())
+        TokenSession::new(session, self.module.sign.clone(), at.initialised, at.login)
     }
 
     /// Throws a session away, after `fault` if there was one.
@@ -109,6 +179,9 @@ impl Link {
     }
 
     pub(super) fn problem(&self) -> Option<String> {
+        if let Some(down) = self.ladder.refusal() {
+            return Some(down.to_string());
+        }
         self.problem
             .load()
             .as_ref()
@@ -144,15 +217,6 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let anchor = self
-            .anchor
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(session) = anchor
-            && let Err(error) = session.close()
-        {
-            tracing::debug!(fault = %Fault::from(error), "closing the session of the login failed");
-        }
+        close(std::mem::take(&mut self.connection.get_mut().anchor));
     }
 }

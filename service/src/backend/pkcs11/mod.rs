@@ -9,7 +9,8 @@
 //! generate(), adopt(), public_key(), destroy() -> queue -> keeper -> key table
 //! ```
 //!
-//! It never logs out, never logs in twice, never finalises the module, and never searches while it signs.
+//! It never logs out, and while all is well it makes one login and never searches. A lost login, device or module is
+//! brought back by one more thread, see `ladder`.
 //! Serves PKCS#11 v2.40; return codes and what is done about them are in `recovery`.
 
 mod bench;
@@ -19,6 +20,7 @@ mod generate;
 mod job_queue;
 mod keeper;
 mod key_table;
+mod ladder;
 mod link;
 mod mechanism;
 mod module;
@@ -45,13 +47,14 @@ use secrecy::SecretString;
 use self::job_queue::JobQueue;
 use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
 use self::key_table::KnownKey;
+use self::ladder::Climber;
 use self::link::Link;
 use self::mechanism::SignInput;
 use self::module::Module;
 use self::recovery::Class;
 use self::session::TokenSession;
 use self::signer::{SignJob, Signer};
-pub(in crate::backend) use self::token::LoginWatch;
+pub(in crate::backend) use self::token::TokenWatch;
 use self::token::{Token, Unwatched};
 use self::waiter::waiter;
 pub(in crate::backend) use self::waiter::{BoxWaiter, Waiter};
@@ -171,7 +174,7 @@ impl Pkcs11Backend {
         pin: SecretString,
         pin_marker: PathBuf,
     ) -> Result<Self, BackendError> {
-        Self::start_watched(config, pin, pin_marker, &Unwatched)
+        Self::start_watched(config, pin, pin_marker, Arc::new(Unwatched))
     }
 
     /// As [`start`](Self::start), telling somebody about the login.
@@ -179,14 +182,13 @@ impl Pkcs11Backend {
         config: Pkcs11Config,
         pin: SecretString,
         pin_marker: PathBuf,
-        watch: &dyn LoginWatch,
+        watch: Arc<dyn TokenWatch>,
     ) -> Result<Self, BackendError> {
         config.check()?;
         let module = Module::load(&config.module, config.allow_spy)?;
         let serial = config.token_serial.as_deref();
         let token = Token::find(&module.context, &config.token_label, serial)?;
-        let anchor = token.log_in(&module.context, &pin, &pin_marker, watch)?;
-        drop(pin);
+        let anchor = token.log_in(&module.context, &pin, &pin_marker, &*watch)?;
         let description = module.description.clone();
         let link = Arc::new(Link::new(module, token.slot, anchor));
         let sessions = sessions(&link, config.session_count)?;
@@ -221,6 +223,18 @@ impl Pkcs11Backend {
         backend
             .threads
             .push(spawn("keeper".to_owned(), &alive, work)?);
+        let climber = Climber {
+            link: Arc::clone(&backend.link),
+            label: backend.identity.label.clone(),
+            serial: backend.identity.serial.clone(),
+            pin,
+            pin_marker,
+            watch,
+        };
+        let work = move || climber.run();
+        backend
+            .threads
+            .push(spawn("recovery".to_owned(), &alive, work)?);
         Ok(backend)
     }
 
@@ -300,7 +314,8 @@ impl Pkcs11Backend {
         deadline: Instant,
         waiter: BoxWaiter<Vec<u8>>,
     ) {
-        let (key, input) = match self.signable(key, scheme, input, deadline) {
+        let accepted = crate::clock::monotonic();
+        let (key, input) = match self.signable(key, scheme, input, accepted, deadline) {
             Ok(fit) => fit,
             Err(error) => {
                 waiter.answer(Err(error));
@@ -310,6 +325,7 @@ impl Pkcs11Backend {
         let job = SignJob {
             key,
             input,
+            accepted,
             deadline,
             waiter,
         };
@@ -324,11 +340,15 @@ impl Pkcs11Backend {
         key: &KeyRef,
         scheme: SignatureScheme,
         input: &[u8],
+        now: Instant,
         deadline: Instant,
     ) -> Result<(Arc<KnownKey>, SignInput), BackendError> {
         let input = SignInput::new(scheme, input)?;
+        if let Some(down) = self.link.ladder.refusal() {
+            return Err(down);
+        }
         let key = usable(&self.link, key, scheme)?;
-        if crate::clock::monotonic() >= deadline {
+        if now >= deadline {
             self.link.counters.dropped_late.add_one();
             return Err(BackendError::Deadline);
         }
@@ -438,6 +458,7 @@ impl Pkcs11Backend {
     /// Does what is queued and ends the threads. `false`: one of them is still inside the module.
     pub(in crate::backend) fn finish(&mut self) -> bool {
         self.jobs.close();
+        self.link.ladder.close();
         self.tasks = crossbeam_channel::bounded(0).0;
         let wait = Duration::from_secs(END_WAIT_SECONDS_MAX);
         if self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
@@ -476,7 +497,7 @@ fn usable(
 fn sessions(link: &Link, wanted: u16) -> Result<Vec<TokenSession>, BackendError> {
     let mut sessions = Vec::new();
     for opened in 0..wanted {
-        match link.open() {
+        match link.open(&link.enter()) {
             Ok(session) => sessions.push(session),
             Err(fault) if opened > 0 && fault.class() == Class::Resources => {
                 tracing::warn!(%fault, opened, wanted, "the token has fewer sessions than configured");

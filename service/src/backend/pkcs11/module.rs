@@ -1,8 +1,8 @@
 //! Loads a PKCS#11 module into the process, once.
 //!
 //! In: the configured path. Out: an initialised context. It refuses what is not there, what is not a module, and
-//! pkcs11-spy. It never finalises a module: `C_Finalize` while another thread is inside a call crashes real modules,
-//! so the context lives as long as the process (PKCS#11 v2.40 section 5.4).
+//! pkcs11-spy. It finalises a module only to initialise it again, which whoever asks for it must do alone: `C_Finalize`
+//! while another thread is inside a call crashes real modules (PKCS#11 v2.40 section 5.4).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -60,17 +60,31 @@ impl Module {
     }
 }
 
+impl Module {
+    /// `C_Finalize` and `C_Initialize`: what brings back a module that has lost its device. No thread may be inside it.
+    pub(super) fn initialise_again(&self) -> Result<(), Error> {
+        if let Err(error) = self.context.clone().finalize() {
+            tracing::debug!(fault = %Fault::from(error), "finalising the module failed");
+        }
+        initialise(&self.context)
+    }
+}
+
+fn initialise(context: &Pkcs11) -> Result<(), Error> {
+    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+        // Somebody else in the process initialised it, with whatever locking: nothing better is to be had.
+        Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+        outcome => outcome,
+    }
+}
+
 fn context_of(file: &Path) -> Result<(Pkcs11, SignCall), Error> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(module) = loaded.get(file) {
         return Ok(module.clone());
     }
     let context = Pkcs11::new(file)?;
-    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
-        // Somebody else in the process initialised it, with whatever locking: nothing better is to be had.
-        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-        Err(error) => return Err(error),
-    }
+    initialise(&context)?;
     let module = (context, SignCall::of_module(file)?);
     loaded.insert(file.to_owned(), module.clone());
     Ok(module)

@@ -88,6 +88,11 @@ impl Inventory {
             .all(|map| map.get(&id).is_none_or(Vec::is_empty))
     }
 
+    /// Whether any of these keys has a private object.
+    pub(super) fn has_any(&self, keys: &[KeyRef]) -> bool {
+        keys.iter().any(|key| self.private.contains_key(&key.id))
+    }
+
     /// The one pair with this id.
     pub(super) fn pair(&self, id: KeyId) -> Verdict<Pair> {
         let objects = |map: &HashMap<_, Vec<_>>| map.get(&id).cloned().unwrap_or_default();
@@ -110,7 +115,10 @@ impl Inventory {
 }
 
 /// Finds one pinned key again.
-pub(super) fn find(session: &Session, key: &KeyRef) -> Result<Verdict<(KnownKey, Pair)>, Fault> {
+pub(super) fn find(
+    session: &TokenSession,
+    key: &KeyRef,
+) -> Result<Verdict<(KnownKey, Pair)>, Fault> {
     match Inventory::of_key(session, key.id)?.pair(key.id) {
         Ok(pair) => Ok(pinned(session, key, pair)?.map(|known| (known, pair))),
         Err(error) => {
@@ -118,6 +126,27 @@ pub(super) fn find(session: &Session, key: &KeyRef) -> Result<Verdict<(KnownKey,
             Ok(Err(error))
         }
     }
+}
+
+/// Finds one pinned key among all objects and proves it: its pin, its protection, and a signature.
+pub(super) fn adopt(
+    session: &TokenSession,
+    inventory: &Inventory,
+    key: &KeyRef,
+) -> Result<Verdict<(KnownKey, KeyEvidence)>, Fault> {
+    let known = match inventory.pair(key.id) {
+        Ok(pair) => pinned(session, key, pair)?,
+        Err(error) => Err(error),
+    };
+    let known = match known {
+        Ok(known) => known,
+        Err(error) => return Ok(Err(error)),
+    };
+    let evidence = evidence(session, known.handle)?;
+    if !evidence.is_protected() {
+        return Ok(Err(BackendError::KeyUnprotected(key.id)));
+    }
+    Ok(self_test(session, &known)?.map(|()| (known, evidence)))
 }
 
 /// Private objects are invisible without a login (PKCS#11 v2.40 section 4.4): "nothing found" means something only with
@@ -131,7 +160,7 @@ pub(super) fn logged_in(session: &Session) -> Result<(), Fault> {
 
 /// Compares the public key of a pair with the pin.
 pub(super) fn pinned(
-    session: &Session,
+    session: &TokenSession,
     key: &KeyRef,
     pair: Pair,
 ) -> Result<Verdict<KnownKey>, Fault> {
@@ -141,6 +170,7 @@ pub(super) fn pinned(
                 id: key.id,
                 public,
                 handle: pair.private,
+                login: session.login,
             })
         } else {
             Err(BackendError::KeyMismatch(key.id))

@@ -94,11 +94,20 @@ impl SignCall {
 pub(super) struct TokenSession {
     session: Session,
     sign: SignCall,
+    /// Which initialisation of the module it belongs to.
+    pub(super) initialised: u64,
+    /// Which login it belongs to: object handles found in it are of that one.
+    pub(super) login: u64,
 }
 
 impl TokenSession {
-    pub(super) fn new(session: Session, sign: SignCall) -> Self {
-        Self { session, sign }
+    pub(super) fn new(session: Session, sign: SignCall, initialised: u64, login: u64) -> Self {
+        Self {
+            session,
+            sign,
+            initialised,
+            login,
+        }
     }
 
     /// One `C_SignInit`, one `C_Sign`.

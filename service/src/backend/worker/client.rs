@@ -213,7 +213,10 @@ impl KeyBackend for TokenWorker {
         let mut info = state.info.clone();
         info.problem = match &state.phase {
             Phase::Starting => Some("the token worker is starting".to_owned()),
-            Phase::Ready(_) => state.status.problem.clone(),
+            Phase::Ready(_) => match &state.last_words {
+                Some(error) => Some(error.to_string()),
+                None => state.status.problem.clone(),
+            },
             Phase::Down(error) => Some(error.to_string()),
             Phase::Stopped => Some("stopped".to_owned()),
         };
@@ -232,6 +235,8 @@ pub(super) struct Shared {
     in_flight_max: usize,
     next_id: AtomicU64,
     refused_busy: AtomicU64,
+    /// The worker has said its last words.
+    pub(super) gave_up: Notify,
     /// [`Shared::stop`] was called.
     pub(super) stopping: Notify,
 }
@@ -258,6 +263,8 @@ pub(super) struct State {
     info: TokenInfo,
     pub(super) status: Status,
     pub(super) heard: Instant,
+    /// Why the worker of today has given up.
+    pub(super) last_words: Option<BackendError>,
     pub(super) pid: Option<u32>,
     pub(super) workers_started: u64,
     pub(super) workers_crashed: u64,
@@ -286,6 +293,7 @@ impl Shared {
                 info,
                 status: Status::default(),
                 heard: monotonic(),
+                last_words: None,
                 pid: None,
                 workers_started: 0,
                 workers_crashed: 0,
@@ -293,6 +301,7 @@ impl Shared {
             in_flight_max: token.queue_length_max + usize::from(token.session_count) + TASKS_MAX,
             next_id: AtomicU64::new(1),
             refused_busy: AtomicU64::new(0),
+            gave_up: Notify::new(),
             stopping: Notify::new(),
         }
     }
@@ -383,6 +392,10 @@ impl Shared {
                 let mut state = self.lock();
                 state.heard = monotonic();
                 state.status = status;
+            }
+            (0, Some(Answer::Error(json))) => {
+                self.lock().last_words = Some(error_of_json(&json));
+                self.gave_up.notify_one();
             }
             (id, Some(answer)) => self.answer(id, Ok(answer)),
             (id, None) => self.answer(id, Err(malformed("an answer"))),

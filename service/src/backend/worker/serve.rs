@@ -19,7 +19,7 @@ use super::message::{
     Answer, FromWorker, Generate, Keys, Nothing, Request, Sign, Start, Started, Status, ToWorker,
     error_json,
 };
-use crate::backend::pkcs11::{BoxWaiter, LoginWatch, Observer, Pkcs11Backend, Waiter};
+use crate::backend::pkcs11::{BoxWaiter, Observer, Pkcs11Backend, TokenWatch, Waiter};
 use crate::backend::{Adopted, BackendError, GeneratedKey, KeyBackend};
 use crate::clock::monotonic;
 
@@ -68,9 +68,9 @@ pub fn serve(mut socket: UnixStream, stopping: Arc<AtomicBool>) -> io::Result<()
     outcome
 }
 
-fn begin(mut start: Start, outbox: &Outbox) -> Result<Pkcs11Backend, BackendError> {
+fn begin(mut start: Start, outbox: &Arc<Outbox>) -> Result<Pkcs11Backend, BackendError> {
     let (config, marker, pin) = (start.config(), start.pin_marker.clone(), start.take_pin());
-    Pkcs11Backend::start_watched(config, pin, marker.into(), outbox)
+    Pkcs11Backend::start_watched(config, pin, marker.into(), Arc::clone(outbox) as _)
 }
 
 /// Hands one request to the backend, with a waiter that answers over the socket.
@@ -211,7 +211,7 @@ impl Outbox {
 }
 
 /// The supervisor knows of a login before it begins, so that it does not kill the process inside it.
-impl LoginWatch for Outbox {
+impl TokenWatch for Outbox {
     fn before(&self) -> Result<(), BackendError> {
         self.say_in_login(true);
         if self.stopping.load(Ordering::Acquire) {
@@ -226,6 +226,12 @@ impl LoginWatch for Outbox {
 
     fn after(&self) {
         self.say_in_login(false);
+    }
+
+    /// The last words: the supervisor ends this process and starts another.
+    fn lost(&self, error: &BackendError) -> bool {
+        self.say(0, Answer::Error(error_json(error)));
+        true
     }
 }
 

@@ -171,6 +171,9 @@ impl Life<'_> {
             _ if shared.is_stopped() => Ended::Stopped,
             (_, Some(hung)) => Ended::Crashed(hung),
             (Some(error), None) => Ended::Refused(error),
+            (None, None) if let Some(error) = shared.lock().last_words.take() => {
+                Ended::Refused(error)
+            }
             (None, None) => Ended::Crashed(child::describe(&status)),
         }
     }
@@ -190,6 +193,7 @@ impl Life<'_> {
         let mut state = self.shared.lock();
         state.workers_started += 1;
         state.heard = monotonic();
+        state.last_words = None;
         state.pid = child.id();
         drop(state);
         Ok((child, socket, wire, started))
@@ -321,6 +325,10 @@ async fn watch(
                     Err(_) => end(shared, child).await,
                 };
                 return (status, None);
+            }
+            () = shared.gave_up.notified() => {
+                wire.hang_up();
+                return (end(shared, child).await, None);
             }
             () = over.notified() => {
                 wire.hang_up();
