@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use sealkeep_service::bench_token;
 use sealkeep_service::config::{Config, LogFormat};
 use sealkeep_service::domain::CallerName;
 use sealkeep_service::run::{self, RunError};
 use sealkeep_service::{backend, process};
+use sealkeep_service::{bench_token, bench_worker};
 
 /// Keeps the keys of QWACs and QSealCs behind PKCS#11 and signs what policy allows.
 #[derive(Debug, Parser)]
@@ -58,6 +58,18 @@ enum Command {
         threads: u16,
         /// How long, seconds.
         #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Measure what the worker process costs, with a throw-away key. Prints JSON.
+    BenchWorker {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Signatures asked for at once.
+        #[arg(long, default_value_t = 8)]
+        in_flight: usize,
+        /// How long, seconds.
+        #[arg(long, default_value_t = 8)]
         seconds: u64,
     },
     /// Hold the token for a service; the service starts it.
@@ -126,6 +138,15 @@ fn act(command: Command) -> Result<(), RunError> {
         } => {
             let (config, duration) = (Config::read(&config)?, Duration::from_secs(seconds));
             let measuring = bench_token::run(&config, &algorithm, threads, duration);
+            println!("{}", runtime(1)?.block_on(measuring)?);
+        }
+        Command::BenchWorker {
+            config,
+            in_flight,
+            seconds,
+        } => {
+            let (config, duration) = (Config::read(&config)?, Duration::from_secs(seconds));
+            let measuring = bench_worker::run(&config, in_flight, duration);
             println!("{}", runtime(1)?.block_on(measuring)?);
         }
         Command::TokenWorker { log_format } => {

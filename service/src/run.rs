@@ -256,16 +256,21 @@ async fn drain(
     }
 }
 
+/// Reads the PIN each time it is needed, so that it is nowhere in the meantime.
+pub(crate) fn pin_source(config: &Config, env: Option<String>) -> PinSource {
+    let token = config.token.clone();
+    Arc::new(move || {
+        pin::read(&token, env.as_deref())
+            .map_err(|error| BackendError::PinUnavailable(error.to_string()))
+    })
+}
+
 /// Loading a vendor's module and logging in block for as long as they like.
 async fn open_token(
     config: &Config,
     pin_env: Option<String>,
 ) -> Result<Arc<dyn KeyBackend>, RunError> {
-    let token = config.token.clone();
-    let pin: PinSource = Arc::new(move || {
-        pin::read(&token, pin_env.as_deref())
-            .map_err(|error| BackendError::PinUnavailable(error.to_string()))
-    });
+    let pin = pin_source(config, pin_env);
     let (isolation, worker) = (config.token.isolation, config.worker());
     let opening = tokio::task::spawn_blocking(move || {
         let backend: Arc<dyn KeyBackend> = match isolation {

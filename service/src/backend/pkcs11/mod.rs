@@ -15,6 +15,7 @@
 
 mod bench;
 mod call_clock;
+mod config;
 mod counts;
 mod generate;
 mod job_queue;
@@ -25,6 +26,7 @@ mod link;
 mod mechanism;
 mod module;
 mod objects;
+mod observer;
 mod pin_marker;
 mod recovery;
 mod session;
@@ -33,7 +35,6 @@ mod spki;
 mod token;
 mod waiter;
 
-use std::borrow::Cow;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ use self::ladder::Climber;
 use self::link::Link;
 use self::mechanism::SignInput;
 use self::module::Module;
+use self::observer::Identity;
+pub(in crate::backend) use self::observer::Observer;
 use self::recovery::Class;
 use self::session::TokenSession;
 use self::signer::{SignJob, Signer};
@@ -63,67 +66,15 @@ use super::{
 };
 
 pub use bench::{RawSignReport, raw_sign_loop};
+pub use config::{
+    Pkcs11Config, QUEUE_LENGTH_MAX_DEFAULT, QUEUE_LENGTH_MAX_MAX, SESSION_COUNT_DEFAULT,
+    SESSION_COUNT_MAX,
+};
 pub use counts::Counts;
 pub use pin_marker::clear_pin_marker;
 
-/// Signing threads if the configuration does not say: soft tokens and small HSMs gain nothing from more.
-pub const SESSION_COUNT_DEFAULT: u16 = 4;
-/// Most signing threads: beyond the concurrency of the largest network HSMs.
-pub const SESSION_COUNT_MAX: u16 = 128;
-/// Signatures that may wait if the configuration does not say: about 0.1 s of work of a fast token.
-pub const QUEUE_LENGTH_MAX_DEFAULT: usize = 1024;
 /// How long dropping a backend waits for its threads (seconds): the longest key generation, not a token that hangs.
 pub const END_WAIT_SECONDS_MAX: u64 = 10;
-/// Longest queue that may be configured.
-pub const QUEUE_LENGTH_MAX_MAX: usize = 65_536;
-
-/// Where a token is and how much of it to use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pkcs11Config {
-    /// Our name for the token; for people and metrics.
-    pub name: String,
-    /// File of the PKCS#11 module.
-    pub module: PathBuf,
-    /// `CKA_LABEL` of the token.
-    pub token_label: String,
-    /// Serial number of the token; needed if several have the label.
-    pub token_serial: Option<String>,
-    /// Sessions that sign, each on a thread of its own.
-    pub session_count: u16,
-    /// Signatures that may wait for a session; more are refused as busy.
-    pub queue_length_max: usize,
-    /// Lets the module be pkcs11-spy, which logs the PIN. For tests only.
-    pub allow_spy: bool,
-}
-
-impl Pkcs11Config {
-    pub(in crate::backend) fn check(&self) -> Result<(), BackendError> {
-        let must = |holds: bool, field, rule: String| {
-            if holds {
-                Ok(())
-            } else {
-                let field = Cow::Borrowed(field);
-                Err(BackendError::ConfigInvalid { field, rule })
-            }
-        };
-        must(
-            (1..=SESSION_COUNT_MAX).contains(&self.session_count),
-            "session_count",
-            format!("between 1 and {SESSION_COUNT_MAX}"),
-        )?;
-        must(
-            (1..=QUEUE_LENGTH_MAX_MAX).contains(&self.queue_length_max),
-            "queue_length_max",
-            format!("between 1 and {QUEUE_LENGTH_MAX_MAX}"),
-        )?;
-        must(
-            !self.token_label.is_empty(),
-            "token_label",
-            "given".to_owned(),
-        )
-    }
-}
-
 /// A token that is logged in to and served by its threads.
 ///
 /// Dropping it blocks until they have done what is queued, for [`END_WAIT_SECONDS_MAX`] at most. Do so before the process
@@ -136,29 +87,6 @@ pub struct Pkcs11Backend {
     /// Disconnected when the last thread has done its work.
     ended: Receiver<Infallible>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// A signing thread that is busy for so long has lost its session: no signature takes that long.
-const STUCK_AFTER: Duration = Duration::from_secs(2);
-
-/// How long calls have been running.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::backend) struct Pulse {
-    /// Signing threads that are stuck in the module.
-    pub(in crate::backend) stuck_sessions: u32,
-    /// The longest call of a signing thread that runs now.
-    pub(in crate::backend) longest_call: Duration,
-    /// How long the keeper has been at its task.
-    pub(in crate::backend) keeper_busy: Duration,
-}
-
-/// What does not change about the token.
-struct Identity {
-    name: String,
-    label: String,
-    serial: String,
-    manufacturer: String,
-    module: String,
 }
 
 impl Pkcs11Backend {
@@ -409,42 +337,6 @@ impl KeyBackend for Pkcs11Backend {
 
     fn info(&self) -> TokenInfo {
         self.observer().info()
-    }
-}
-
-/// Looks at a backend; asks the token nothing.
-#[derive(Clone)]
-pub(in crate::backend) struct Observer {
-    identity: Arc<Identity>,
-    link: Arc<Link>,
-}
-
-impl Observer {
-    /// See [`KeyBackend::info`].
-    pub(in crate::backend) fn info(&self) -> TokenInfo {
-        let (session_count, problem) = (self.link.signing_sessions(), self.link.problem());
-        TokenInfo {
-            name: self.identity.name.clone(),
-            label: self.identity.label.clone(),
-            serial: self.identity.serial.clone(),
-            manufacturer: self.identity.manufacturer.clone(),
-            module: self.identity.module.clone(),
-            ready: problem.is_none(),
-            problem,
-            session_count,
-            key_count: u32::try_from(self.link.keys.len()).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// What the threads are at, for whoever must find out that the module hangs.
-    pub(in crate::backend) fn pulse(&self) -> Pulse {
-        let calls = self.link.calls();
-        let stuck = calls.iter().filter(|call| **call >= STUCK_AFTER).count();
-        Pulse {
-            stuck_sessions: u32::try_from(stuck).unwrap_or(u32::MAX),
-            longest_call: calls.into_iter().max().unwrap_or_default(),
-            keeper_busy: self.link.keeper_call.running(),
-        }
     }
 }
 

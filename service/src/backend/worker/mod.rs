@@ -21,6 +21,7 @@ mod frame;
 mod message;
 mod restart;
 mod serve;
+mod shared;
 mod supervisor;
 mod verdict;
 mod wire;

@@ -15,10 +15,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::child;
-use super::client::{Phase, Shared, unavailable};
 use super::frame::{self, Assembler};
 use super::message::{Answer, Key, Keys, Request, Start, ToWorker, error_of_json};
 use super::restart::{Next, RestartPlan};
+use super::shared::{Phase, Shared, unavailable};
 use super::verdict;
 use super::wire::Wire;
 use super::{PinSource, WorkerConfig};
