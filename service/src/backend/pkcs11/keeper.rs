@@ -37,8 +37,6 @@ pub(super) enum Turn<'a> {
 /// What the thread owns.
 pub(super) struct Keeper {
     link: Arc<Link>,
-    /// Opened at the first need, and again after an error.
-    session: Option<TokenSession>,
 }
 
 /// Sends a piece of work to the keeper. `unwanted` gets an answer that nobody waited for.
@@ -71,17 +69,14 @@ pub(super) fn ask<T: Send + 'static>(
 
 impl Keeper {
     pub(super) fn new(link: Arc<Link>) -> Self {
-        Self {
-            link,
-            session: None,
-        }
+        Self { link }
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, tasks: &Receiver<Task>) {
         for task in tasks {
             let link = Arc::clone(&self.link);
-            let _running = link.keeper_call.begin();
+            let _running = link.keeper.call.begin(Duration::MAX);
             task(Turn::Of(&mut self));
         }
     }
@@ -94,7 +89,9 @@ impl Keeper {
         spec: KeySpec,
     ) -> Result<GeneratedKey, BackendError> {
         spec.check()?;
-        let made = self.with_session(|session| generate::generate(session, id, label, spec))??;
+        // Tried again only while it is looked for an object of that id: a key whose birth was not told may be there.
+        let make = |session: &TokenSession| generate::generate(session, id, label, spec);
+        let made = self.with_session_if(Fault::is_of_search, make)??;
         let generated = GeneratedKey {
             key: made.key.key_ref(),
             spki_der: made.key.public.spki_der().to_vec(),
@@ -178,7 +175,16 @@ impl Keeper {
     /// Runs a piece of work on the keeper's session. The session is idle most of its life, so it is the first to be
     /// closed by the token: a session fault is worth a second try on a new one. So is a fault that the ladder cured.
     fn with_session<T>(
-        &mut self,
+        &self,
+        work: impl Fn(&TokenSession) -> Result<T, Fault>,
+    ) -> Result<T, BackendError> {
+        self.with_session_if(|_| true, work)
+    }
+
+    /// As [`with_session`](Self::with_session), but for work that is done a second time only after some faults.
+    fn with_session_if<T>(
+        &self,
+        may_repeat: impl FnOnce(&Fault) -> bool,
         work: impl Fn(&TokenSession) -> Result<T, Fault>,
     ) -> Result<T, BackendError> {
         if let Some(down) = self.link.ladder.refusal() {
@@ -197,38 +203,21 @@ impl Keeper {
             }
             Action::FindKeyAgain | Action::GiveUp => return Err(fault.into()),
         }
+        if !may_repeat(&fault) {
+            return Err(fault.into());
+        }
         Ok(self.attempt(&work)?)
     }
 
-    fn attempt<T>(&mut self, work: impl Fn(&TokenSession) -> Result<T, Fault>) -> Result<T, Fault> {
-        let at = self.link.enter();
-        let session = match self.link.current(self.session.take(), &at) {
-            Some(session) => session,
-            None => self
-                .link
-                .open_for_changes(&at)
-                .inspect_err(|fault| self.link.failed(fault))?,
-        };
-        match work(&session) {
-            Ok(value) => {
-                self.session = Some(session);
-                self.link.works();
-                Ok(value)
-            }
-            Err(fault) => {
-                self.link.failed(&fault);
-                self.link.discard(session, Some(&fault));
-                Err(fault)
-            }
-        }
+    /// The session is opened at the first need, and again after an error.
+    fn attempt<T>(&self, work: impl Fn(&TokenSession) -> Result<T, Fault>) -> Result<T, Fault> {
+        let link = &self.link;
+        link.with_session(&link.keeper, Link::open_for_changes, work)
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        let at = self.link.enter();
-        if let Some(session) = self.link.current(self.session.take(), &at) {
-            self.link.discard(session, None);
-        }
+        self.link.leave(&self.link.keeper);
     }
 }

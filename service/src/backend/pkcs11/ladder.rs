@@ -165,6 +165,7 @@ impl Climber {
     /// Climbs when somebody needs it, until the ladder is closed or nothing here can help.
     pub(super) fn run(self) {
         while let Some((rung, fault)) = self.link.ladder.next() {
+            let _running = self.link.climb.begin(Duration::MAX);
             tracing::warn!(?rung, %fault, "recovering the token");
             let begun = monotonic();
             if !self.recover(rung) {
@@ -214,13 +215,23 @@ impl Climber {
     fn log_in(&self) -> Result<(), BackendError> {
         self.link.counters.logins.add_one();
         let mut at = self.link.alone(DRAIN_MAX).ok_or_else(hangs)?;
+        let session = self.link.open(&at)?;
+        let still = objects::logged_in(&session);
+        self.link.discard(session, None);
+        if still.is_ok() {
+            // The token refuses a key for want of a login that it says it has: it is confused.
+            return Err(BackendError::Unavailable {
+                function: "C_Login".to_owned(),
+                rv: "not needed".to_owned(),
+            });
+        }
         self.connect(&mut at)
     }
 
     fn initialise(&self) -> Result<(), BackendError> {
         self.link.counters.initialisations.add_one();
         let mut at = self.link.alone(DRAIN_MAX).ok_or_else(hangs)?;
-        at.forget_sessions();
+        self.link.close_sessions(&mut at);
         self.link.module.initialise_again().map_err(Fault::from)?;
         self.connect(&mut at)
     }

@@ -3,8 +3,7 @@
 //! In: a context, a slot and the session that carries the login. Out: sessions, and the state of the token as others
 //! may see it. A session is used by the thread that opened it and by no other. After an error it is thrown away.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -19,6 +18,7 @@ use super::key_table::KeyTable;
 use super::ladder::Ladder;
 use super::module::Module;
 use super::recovery::Fault;
+use super::seat::Seat;
 use super::session::TokenSession;
 
 /// A token that is logged in to.
@@ -30,12 +30,12 @@ pub(super) struct Link {
     pub(super) keys: KeyTable,
     pub(super) ladder: Ladder,
     pub(super) counters: Counters,
-    /// Signing threads that hold a session now.
-    signing_sessions: AtomicU32,
-    /// What the signing threads are at.
-    calls: Mutex<Vec<Arc<CallClock>>>,
-    /// What the keeper is at.
-    pub(super) keeper_call: CallClock,
+    /// The places of the signing threads.
+    signers: Mutex<Vec<Arc<Seat>>>,
+    /// The place of the keeper.
+    pub(super) keeper: Seat,
+    /// What the ladder is at.
+    pub(super) climb: CallClock,
     problem: ArcSwapOption<String>,
 }
 
@@ -44,15 +44,13 @@ pub(super) struct Connection {
     slot: Slot,
     /// Never used (the lock is never taken): a token logs out when the last session closes (PKCS#11 v2.40 section 5.6), and this one stays open.
     anchor: Mutex<Option<Session>>,
-    initialised: u64,
     login: u64,
 }
 
 impl Connection {
-    /// `C_Finalize` closes all sessions; their numbers will be those of others.
-    pub(super) fn forget_sessions(&mut self) {
-        self.anchor = Mutex::new(None);
-        self.initialised += 1;
+    /// The last session of all, and with it the login.
+    fn close_anchor(&mut self) {
+        close(std::mem::take(&mut self.anchor));
         self.login += 1;
     }
 
@@ -80,7 +78,6 @@ impl Link {
         let connection = Connection {
             slot,
             anchor: Mutex::new(Some(anchor)),
-            initialised: 1,
             login: 1,
         };
         Self {
@@ -89,9 +86,9 @@ impl Link {
             keys: KeyTable::default(),
             ladder: Ladder::default(),
             counters: Counters::default(),
-            signing_sessions: AtomicU32::new(0),
-            calls: Mutex::new(Vec::new()),
-            keeper_call: CallClock::new(),
+            signers: Mutex::new(Vec::new()),
+            keeper: Seat::new(None),
+            climb: CallClock::new(),
             problem: ArcSwapOption::empty(),
         }
     }
@@ -106,20 +103,55 @@ impl Link {
         self.connection.try_write_for(patience)
     }
 
-    /// The session, unless it is of an earlier connection; then it is thrown away.
-    pub(super) fn current(
+    /// Runs one piece of work in the session of a thread, opening a new one if the last was lost. An error costs it.
+    pub(super) fn with_session<T>(
         &self,
-        session: Option<TokenSession>,
-        at: &Connection,
-    ) -> Option<TokenSession> {
-        let session = session?;
-        if session.initialised == at.initialised && session.login == at.login {
-            return Some(session);
+        seat: &Seat,
+        open: fn(&Self, &Connection) -> Result<TokenSession, Fault>,
+        work: impl FnOnce(&TokenSession) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let (at, mut place) = (self.enter(), seat.session());
+        let session = match place.take() {
+            Some(session) if session.login == at.login => session,
+            before => {
+                if let Some(session) = before {
+                    self.discard(session, None);
+                }
+                open(self, &at).inspect_err(|fault| self.failed(fault))?
+            }
+        };
+        match work(&session) {
+            Ok(value) => {
+                *place = Some(session);
+                self.works();
+                Ok(value)
+            }
+            Err(fault) => {
+                self.failed(&fault);
+                self.discard(session, Some(&fault));
+                Err(fault)
+            }
         }
-        if session.initialised == at.initialised {
+    }
+
+    /// Closes the session of a thread that ends.
+    pub(super) fn leave(&self, seat: &Seat) {
+        let _at = self.enter();
+        if let Some(session) = seat.session().take() {
             self.discard(session, None);
         }
-        None
+    }
+
+    /// Closes the sessions of all threads, which must be outside the module. Those of a dead device do not close; their
+    /// numbers are worth nothing either way.
+    pub(super) fn close_sessions(&self, at: &mut Connection) {
+        let signers = self.signers();
+        for seat in signers.iter().map(|seat| &**seat).chain([&self.keeper]) {
+            if let Some(session) = seat.session().take() {
+                self.discard(session, None);
+            }
+        }
+        at.close_anchor();
     }
 
     /// A session that can use keys; it is logged in because the process is.
@@ -144,7 +176,7 @@ impl Link {
 
     fn opened(&self, session: Session, at: &Connection) -> TokenSession {
         self.counters.sessions_opened.add_one();
-        TokenSession::new(session, self.module.sign.clone(), at.initialised, at.login)
+        TokenSession::new(session, self.module.sign.clone(), at.login)
     }
 
     /// Throws a session away, after `fault` if there was one.
@@ -188,30 +220,16 @@ impl Link {
             .map(|problem| problem.as_ref().clone())
     }
 
-    /// A clock for one more signing thread.
-    pub(super) fn call_clock(&self) -> Arc<CallClock> {
-        let clock = Arc::new(CallClock::new());
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.push(Arc::clone(&clock));
-        clock
+    /// A place for one more signing thread.
+    pub(super) fn signing_seat(&self, session: TokenSession) -> Arc<Seat> {
+        let seat = Arc::new(Seat::new(Some(session)));
+        self.signers().push(Arc::clone(&seat));
+        seat
     }
 
-    /// How long the calls of the signing threads have been running, those that run now.
-    pub(super) fn calls(&self) -> Vec<Duration> {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.iter().map(|clock| clock.running()).collect()
-    }
-
-    pub(super) fn signing_sessions(&self) -> u32 {
-        self.signing_sessions.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn signing_session_opened(&self) {
-        self.signing_sessions.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn signing_session_lost(&self) {
-        self.signing_sessions.fetch_sub(1, Ordering::Relaxed);
+    /// The places of the signing threads.
+    pub(super) fn signers(&self) -> MutexGuard<'_, Vec<Arc<Seat>>> {
+        self.signers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,6 +29,7 @@ mod objects;
 mod observer;
 mod pin_marker;
 mod recovery;
+mod seat;
 mod session;
 mod signer;
 mod spki;

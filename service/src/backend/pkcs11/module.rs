@@ -17,8 +17,11 @@ use super::recovery::Fault;
 use super::session::SignCall;
 use crate::backend::BackendError;
 
+/// A context, and the call that it makes twice.
+type Loaded = (Pkcs11, Option<SignCall>);
+
 /// One context a file: a second `C_Initialize` of the same library is an error, and its state is shared anyway.
-static LOADED: Mutex<BTreeMap<PathBuf, (Pkcs11, SignCall)>> = Mutex::new(BTreeMap::new());
+static LOADED: Mutex<BTreeMap<PathBuf, Loaded>> = Mutex::new(BTreeMap::new());
 
 /// What pkcs11-spy reads its own configuration from; no other module has a reason to contain it.
 const SPY_MARK: &[u8] = b"PKCS11SPY_OUTPUT";
@@ -30,7 +33,7 @@ pub(super) struct Module {
     /// Makes the calls.
     pub(super) context: Pkcs11,
     /// Makes the call that the context makes twice.
-    pub(super) sign: SignCall,
+    pub(super) sign: Option<SignCall>,
     /// Path, description and version, for people.
     pub(super) description: String,
 }
@@ -78,7 +81,7 @@ fn initialise(context: &Pkcs11) -> Result<(), Error> {
     }
 }
 
-fn context_of(file: &Path) -> Result<(Pkcs11, SignCall), Error> {
+fn context_of(file: &Path) -> Result<Loaded, Error> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(module) = loaded.get(file) {
         return Ok(module.clone());

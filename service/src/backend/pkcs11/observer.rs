@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use super::link::Link;
 use crate::backend::TokenInfo;
-
-/// A signing thread that is busy for so long has lost its session: no signature takes that long.
-const STUCK_AFTER: Duration = Duration::from_secs(2);
+use crate::clock::monotonic;
 
 /// How long calls have been running.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +17,7 @@ pub(in crate::backend) struct Pulse {
     pub(in crate::backend) stuck_sessions: u32,
     /// The longest call of a signing thread that runs now.
     pub(in crate::backend) longest_call: Duration,
-    /// How long the keeper has been at its task.
+    /// How long the keeper or the ladder has been at its task.
     pub(in crate::backend) keeper_busy: Duration,
 }
 
@@ -42,7 +40,13 @@ pub(in crate::backend) struct Observer {
 impl Observer {
     /// See [`KeyBackend::info`].
     pub(in crate::backend) fn info(&self) -> TokenInfo {
-        let (session_count, problem) = (self.link.signing_sessions(), self.link.problem());
+        let problem = self.link.problem();
+        let sessions = self
+            .link
+            .signers()
+            .iter()
+            .filter(|seat| seat.is_taken())
+            .count();
         TokenInfo {
             name: self.identity.name.clone(),
             label: self.identity.label.clone(),
@@ -51,19 +55,22 @@ impl Observer {
             module: self.identity.module.clone(),
             ready: problem.is_none(),
             problem,
-            session_count,
+            session_count: u32::try_from(sessions).unwrap_or(u32::MAX),
             key_count: u32::try_from(self.link.keys.len()).unwrap_or(u32::MAX),
         }
     }
 
     /// What the threads are at, for whoever must find out that the module hangs.
     pub(in crate::backend) fn pulse(&self) -> Pulse {
-        let calls = self.link.calls();
-        let stuck = calls.iter().filter(|call| **call >= STUCK_AFTER).count();
+        let now = monotonic();
+        let signers = self.link.signers();
+        let stuck = signers.iter().filter(|seat| seat.call.is_stuck(now));
+        let calls = signers.iter().map(|seat| seat.call.running(now));
+        let task = self.link.keeper.call.running(now);
         Pulse {
-            stuck_sessions: u32::try_from(stuck).unwrap_or(u32::MAX),
-            longest_call: calls.into_iter().max().unwrap_or_default(),
-            keeper_busy: self.link.keeper_call.running(),
+            stuck_sessions: u32::try_from(stuck.count()).unwrap_or(u32::MAX),
+            longest_call: calls.max().unwrap_or_default(),
+            keeper_busy: task.max(self.link.climb.running(now)),
         }
     }
 }

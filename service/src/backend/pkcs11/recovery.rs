@@ -146,6 +146,18 @@ impl Fault {
         )
     }
 
+    /// It failed before anything was changed: while a session was opened, or objects were looked for.
+    pub(super) fn is_of_search(&self) -> bool {
+        use Function::{FindObjects, FindObjectsFinal, FindObjectsInit, OpenSession};
+        matches!(
+            self.0,
+            Error::Pkcs11(
+                _,
+                OpenSession | FindObjectsInit | FindObjects | FindObjectsFinal
+            )
+        )
+    }
+
     /// The PKCS#11 name of the function that failed (`C_Sign`).
     fn function(&self) -> String {
         match self.0 {

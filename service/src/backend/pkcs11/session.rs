@@ -3,7 +3,7 @@
 //! In: a module's file. Out: signatures by one `C_SignInit` and one `C_Sign`. `cryptoki` 0.12 first asks for the length
 //! of the signature with a `C_Sign` of its own, which costs a network HSM a second round trip; here the length is known
 //! from the key. The only `unsafe` of the service: it calls `C_Sign` through the module's own function list
-//! (PKCS#11 v2.40 sections 5.2 and 5.11) and nothing else.
+//! (PKCS#11 v2.40 sections 5.2, 5.4 and 5.11), after asking with `C_GetInfo` whether that list works.
 
 #![allow(
     unsafe_code,
@@ -19,7 +19,9 @@ use cryptoki::context::Function;
 use cryptoki::error::{Error, Rv};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
-use cryptoki_sys::{CK_BYTE, CK_RV, CK_SESSION_HANDLE, CK_ULONG};
+use cryptoki_sys::{
+    CK_BYTE, CK_INFO, CK_RV, CK_SESSION_HANDLE, CK_ULONG, CKR_CRYPTOKI_NOT_INITIALIZED,
+};
 
 use super::mechanism::SignInput;
 use super::recovery::Fault;
@@ -45,8 +47,9 @@ pub(super) struct SignCall {
 }
 
 impl SignCall {
-    /// Finds the function in a module that is loaded already.
-    pub(super) fn of_module(file: &Path) -> Result<Self, Error> {
+    /// Finds the function in a module that is initialised already. `None`: the module keeps a state for each function
+    /// list it hands out (p11-kit's client does), so that the one of `cryptoki` is the only one that works.
+    pub(super) fn of_module(file: &Path) -> Result<Option<Self>, Error> {
         // SAFETY: the file was loaded by `cryptoki` just before, so its initialisers have run: this only counts it again.
         let module = unsafe { cryptoki_sys::Pkcs11::new(file.as_os_str()) }
             .map_err(Error::LibraryLoading)?;
@@ -61,11 +64,19 @@ impl SignCall {
             return Err(Error::NullFunctionPointer);
         }
         // SAFETY: the module answered CKR_OK, so the pointer denotes its list, which lives as long as the module.
-        let function = unsafe { (*list).C_Sign }.ok_or(Error::NullFunctionPointer)?;
-        Ok(Self {
+        let (function, get_info) = unsafe { ((*list).C_Sign, (*list).C_GetInfo) };
+        let (Some(function), Some(get_info)) = (function, get_info) else {
+            return Err(Error::NullFunctionPointer);
+        };
+        let mut info = CK_INFO::default();
+        // SAFETY: C_GetInfo fills the structure that it is given; before C_Initialize it only answers so.
+        if unsafe { get_info(&raw mut info) } == CKR_CRYPTOKI_NOT_INITIALIZED {
+            return Ok(None);
+        }
+        Ok(Some(Self {
             function,
             _module: Arc::new(module),
-        })
+        }))
     }
 
     /// Ends an operation that `C_SignInit` began on this session.
@@ -93,27 +104,27 @@ impl SignCall {
 /// One session of the token.
 pub(super) struct TokenSession {
     session: Session,
-    sign: SignCall,
-    /// Which initialisation of the module it belongs to.
-    pub(super) initialised: u64,
+    sign: Option<SignCall>,
     /// Which login it belongs to: object handles found in it are of that one.
     pub(super) login: u64,
 }
 
 impl TokenSession {
-    pub(super) fn new(session: Session, sign: SignCall, initialised: u64, login: u64) -> Self {
+    pub(super) fn new(session: Session, sign: Option<SignCall>, login: u64) -> Self {
         Self {
             session,
             sign,
-            initialised,
             login,
         }
     }
 
-    /// One `C_SignInit`, one `C_Sign`.
+    /// One `C_SignInit`, one `C_Sign` (two where the module keeps its function lists apart).
     pub(super) fn sign_once(&self, key: ObjectHandle, input: &SignInput) -> Result<Vec<u8>, Fault> {
+        let Some(sign) = &self.sign else {
+            return Ok(self.session.sign(&input.mechanism(), key, input.bytes())?);
+        };
         self.session.sign_init(&input.mechanism(), key)?;
-        Ok(self.sign.sign(&self.session, input.bytes())?)
+        Ok(sign.sign(&self.session, input.bytes())?)
     }
 
     /// `C_CloseSession`.

@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use sealkeep_profiles::algorithm::KeyType;
 
-use super::call_clock::CallClock;
 use super::job_queue::JobQueue;
 use super::key_table::KnownKey;
-use super::link::{Connection, Link};
+use super::link::Link;
 use super::mechanism::SignInput;
-use super::objects::{self, Inventory};
+use super::objects::{self, Inventory, Verdict};
 use super::recovery::{Action, Fault};
+use super::seat::Seat;
 use super::session::TokenSession;
 use super::waiter::BoxWaiter;
 use crate::backend::BackendError;
@@ -45,30 +45,27 @@ impl SignJob {
 /// What one thread owns.
 pub(super) struct Signer {
     link: Arc<Link>,
-    session: Option<TokenSession>,
-    call: Arc<CallClock>,
+    seat: Arc<Seat>,
 }
 
 impl Signer {
     pub(super) fn new(link: Arc<Link>, session: TokenSession) -> Self {
-        link.signing_session_opened();
         Self {
-            call: link.call_clock(),
+            seat: link.signing_seat(session),
             link,
-            session: Some(session),
         }
     }
 
     /// Serves until the queue is closed and empty.
-    pub(super) fn run(mut self, jobs: &JobQueue<SignJob>) {
-        let call = Arc::clone(&self.call);
+    pub(super) fn run(self, jobs: &JobQueue<SignJob>) {
         while let Some(job) = jobs.pop() {
-            let _running = call.begin();
+            let patience = job.deadline.saturating_duration_since(job.accepted);
+            let _running = self.seat.call.begin(patience);
             self.serve(job);
         }
     }
 
-    fn serve(&mut self, job: SignJob) {
+    fn serve(&self, job: SignJob) {
         if job.waiter.is_gone() {
             self.link.counters.dropped_unwanted.add_one();
             return;
@@ -85,48 +82,56 @@ impl Signer {
         job.waiter.answer(outcome);
     }
 
-    /// One attempt, and a second one if something can be done about the fault of the first.
-    fn sign(&mut self, job: &SignJob) -> Result<Vec<u8>, BackendError> {
-        let seen = self.link.ladder.climbs();
-        let fault = match self.attempt(job) {
-            Ok(outcome) => return outcome.and_then(|raw| self.accept(&job.key, raw)),
-            Err(fault) => fault,
-        };
-        tracing::warn!(%fault, key = %job.key.id, "a signature failed");
-        if fault.lacks_mechanism() {
-            let scheme = job.input.scheme().name().into();
-            return Err(BackendError::SchemeUnsupported { scheme });
-        }
-        match fault.class().action() {
-            Action::GiveUp => return Err(fault.into()),
-            Action::RetryOnNewSession => {}
-            Action::FindKeyAgain => self.find_again(job)?,
-            Action::Climb(rung) => {
-                self.link.ladder.climb(rung, &fault, seen, job.deadline)?;
+    /// One attempt, and another one after each remedy for the fault of the one before; no remedy is tried twice.
+    fn sign(&self, job: &SignJob) -> Result<Vec<u8>, BackendError> {
+        let (mut key, mut tried) = (Arc::clone(&job.key), Vec::new());
+        loop {
+            let seen = self.link.ladder.climbs();
+            let fault = match self.attempt(&key, &job.input) {
+                Ok(outcome) => return outcome.and_then(|raw| self.accept(&key, raw)),
+                Err(fault) => fault,
+            };
+            tracing::warn!(%fault, key = %key.id, "a signature failed");
+            if fault.lacks_mechanism() {
+                let scheme = job.input.scheme().name().into();
+                return Err(BackendError::SchemeUnsupported { scheme });
             }
+            let action = fault.class().action();
+            if tried.contains(&action) || !job.is_worth_a_retry(monotonic()) {
+                return Err(fault.into());
+            }
+            tried.push(action);
+            match action {
+                Action::GiveUp => return Err(fault.into()),
+                Action::RetryOnNewSession => {}
+                Action::FindKeyAgain => self.find_again(job)?,
+                Action::Climb(rung) => {
+                    self.link.ladder.climb(rung, &fault, seen, job.deadline)?;
+                }
+            }
+            key = self.link.keys.get(&key.key_ref())?;
+            self.link.counters.retries.add_one();
         }
-        if !job.is_worth_a_retry(monotonic()) {
-            return Err(fault.into());
-        }
-        self.link.counters.retries.add_one();
-        let raw = self.attempt(job)??;
-        self.accept(&job.key, raw)
     }
 
     /// Signs with the handle that the key has in this login, which need not be the one it had when it was asked for.
-    fn attempt(&mut self, job: &SignJob) -> Result<Result<Vec<u8>, BackendError>, Fault> {
-        let link = Arc::clone(&self.link);
+    fn attempt(
+        &self,
+        key: &KnownKey,
+        input: &SignInput,
+    ) -> Result<Result<Vec<u8>, BackendError>, Fault> {
         self.with_session(|session| {
-            let handle = if job.key.login == session.login {
-                job.key.handle
-            } else {
-                match link.keys.get(&job.key.key_ref()) {
-                    Ok(known) if known.login == session.login => known.handle,
-                    Ok(known) => return Ok(Err(BackendError::KeyUnknown(known.id))),
-                    Err(error) => return Ok(Err(error)),
+            if key.login == session.login {
+                return Ok(Ok(session.sign_once(key.handle, input)?));
+            }
+            match self.link.keys.get(&key.key_ref()) {
+                Ok(known) if known.login == session.login => {
+                    Ok(Ok(session.sign_once(known.handle, input)?))
                 }
-            };
-            Ok(Ok(session.sign_once(handle, &job.input)?))
+                // The login is new and the keys are not found yet: as good as none.
+                Ok(_) => Err(Fault::no_key_visible()),
+                Err(error) => Ok(Err(error)),
+            }
         })
     }
 
@@ -152,85 +157,57 @@ impl Signer {
 
     /// The handle is worth nothing any more: search by id, compare the pin, and tell the other threads. A token that
     /// shows none of our keys has lost its objects, or its connection: that is a reason to initialise, not to give up.
-    fn find_again(&mut self, job: &SignJob) -> Result<(), BackendError> {
-        let (wanted, seen) = (job.key.key_ref(), self.link.ladder.climbs());
-        let link = Arc::clone(&self.link);
-        link.counters.key_searches.add_one();
-        let looked = self.with_session(|session| {
-            let found = match objects::find(session, &wanted)? {
-                Ok((known, _)) => objects::self_test(session, &known)?.map(|()| known),
-                Err(error) => Err(error),
-            };
-            if matches!(found, Err(BackendError::KeyUnknown(_)))
-                && !Inventory::of_token(session)?.has_any(&link.keys.wanted())
-            {
-                return Err(Fault::no_key_visible());
+    fn find_again(&self, job: &SignJob) -> Result<(), BackendError> {
+        let seen = self.link.ladder.climbs();
+        let looked = match self.look(&job.key) {
+            // The session that was opened for it was gone already.
+            Err(fault) if fault.class().action() == Action::RetryOnNewSession => {
+                self.look(&job.key)
             }
-            Ok(found)
-        });
+            looked => looked,
+        };
         match looked {
-            Ok(Ok(known)) => link.keys.change(&[Arc::new(known)], &[]),
+            Ok(Ok(known)) => self.link.keys.change(&[Arc::new(known)], &[]),
             Ok(Err(error)) => {
                 tracing::error!(%error, "a key that was there is not found again");
                 return Err(error);
             }
             Err(fault) => match fault.class().action() {
-                Action::Climb(rung) => link.ladder.climb(rung, &fault, seen, job.deadline)?,
+                Action::Climb(rung) => {
+                    self.link.ladder.climb(rung, &fault, seen, job.deadline)?;
+                }
                 _ => return Err(fault.into()),
             },
         }
         Ok(())
     }
 
-    /// Runs one piece of work on this thread's session, opening a new one if the last was lost. An error costs it.
-    fn with_session<T>(
-        &mut self,
-        work: impl FnOnce(&TokenSession) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let at = self.link.enter();
-        let had_one = self.session.is_some();
-        let session = match self.link.current(self.session.take(), &at) {
-            Some(session) => session,
-            None => {
-                if had_one {
-                    self.link.signing_session_lost();
-                }
-                self.open(&at)?
+    fn look(&self, key: &KnownKey) -> Result<Verdict<KnownKey>, Fault> {
+        self.link.counters.key_searches.add_one();
+        self.with_session(|session| {
+            let found = match objects::find(session, &key.key_ref())? {
+                Ok((known, _)) => objects::self_test(session, &known)?.map(|()| known),
+                Err(error) => Err(error),
+            };
+            if matches!(found, Err(BackendError::KeyUnknown(_)))
+                && !Inventory::of_token(session)?.has_any(&self.link.keys.wanted())
+            {
+                return Err(Fault::no_key_visible());
             }
-        };
-        match work(&session) {
-            Ok(value) => {
-                self.session = Some(session);
-                self.link.works();
-                Ok(value)
-            }
-            Err(fault) => {
-                self.link.signing_session_lost();
-                self.link.failed(&fault);
-                self.link.discard(session, Some(&fault));
-                Err(fault)
-            }
-        }
+            Ok(found)
+        })
     }
 
-    fn open(&self, at: &Connection) -> Result<TokenSession, Fault> {
-        let session = self
-            .link
-            .open(at)
-            .inspect_err(|fault| self.link.failed(fault))?;
-        self.link.signing_session_opened();
-        Ok(session)
+    fn with_session<T>(
+        &self,
+        work: impl FnOnce(&TokenSession) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.link.with_session(&self.seat, Link::open, work)
     }
 }
 
 impl Drop for Signer {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.link.signing_session_lost();
-            let at = self.link.enter();
-            if let Some(session) = self.link.current(Some(session), &at) {
-                self.link.discard(session, None);
-            }
-        }
+        self.link.leave(&self.seat);
     }
 }

@@ -24,7 +24,7 @@ use crate::backend::{Adopted, BackendError, GeneratedKey, KeyBackend};
 use crate::clock::monotonic;
 
 /// How often the worker says how it is.
-pub(super) const STATUS_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Serves one service over `socket` until it closes. `stopping` is set when the process was asked to end: then it begins
 /// no login any more.

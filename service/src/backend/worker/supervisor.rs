@@ -27,7 +27,7 @@ use crate::backend::pkcs11::END_WAIT_SECONDS_MAX;
 use crate::clock::monotonic;
 
 /// How often the worker is judged.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long finding the keys again may take a new worker.
 const ADOPT_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a login may take before it is called a problem. It is not ended even then.
