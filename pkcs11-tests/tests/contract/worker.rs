@@ -66,7 +66,7 @@ case_in_thread!(killed_worker_costs_only_what_it_was_doing, hsm => {
     for round in 0..5 {
         let input = SCHEME.token_input(b"m");
         let in_flight: Vec<_> =
-            (0..200).map(|n| worker.sign(&made[n % 2].key, SCHEME, &input, later())).collect();
+            (0..2000).map(|n| worker.sign(&made[n % 2].key, SCHEME, &input, later())).collect();
         pids.insert(signal("-KILL", &worker));
         let mut lost = 0;
         for answer in in_flight {
@@ -78,7 +78,7 @@ case_in_thread!(killed_worker_costs_only_what_it_was_doing, hsm => {
                 }
             }
         }
-        assert!(lost > 0, "round {round}: 200 signatures take longer than a kill");
+        assert!(lost > 0, "round {round}: 2000 signatures take longer than a kill");
         // Asked while there is no worker: waits for the next one.
         for made in &made {
             signed(&worker, made, later()).unwrap();
@@ -94,6 +94,10 @@ case_in_thread!(stopped_worker_holds_nobody_beyond_the_deadline_and_is_replaced,
     let worker = worker(hsm);
     let made = key(&worker);
     let stopped = signal("-STOP", &worker);
+    until("it is stopped", || {
+        let stat = std::fs::read_to_string(format!("/proc/{stopped}/stat")).unwrap();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    });
     for timeout in [10, 100, 300].map(Duration::from_millis) {
         let begun = Instant::now();
         let late = signed(&worker, &made, begun + timeout);
