@@ -21,8 +21,9 @@ use super::token::{Token, TokenWatch};
 use crate::backend::BackendError;
 use crate::clock::monotonic;
 
-/// How long threads that are inside the module may take to come out before a rung.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How long threads that are inside the module may take to come out before a rung. Some modules never wake them when a
+/// connection breaks (p11-kit's client): then only another process helps.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// Wait between attempts to initialise again: the first and the longest. A token that is back must be found within two
 /// seconds.
 const RETRY_MIN: Duration = Duration::from_millis(100);
