@@ -3,13 +3,15 @@
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     "sealkeep/v1/environment.proto",
     "sealkeep/v1/signing.proto",
     "sealkeep/v1/jwt.proto",
+    "sealkeep/v1/decryption.proto",
     "sealkeep/v1/tls.proto",
     "sealkeep/v1/credential.proto",
     "sealkeep/v1/bank.proto",
+    "sealkeep/v1/rotation.proto",
     "sealkeep/v1/access.proto",
     "sealkeep/v1/audit.proto",
     "sealkeep/v1/status.proto",

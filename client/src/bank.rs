@@ -12,10 +12,11 @@ use crate::tls::TlsConfig;
 use http::request::Parts;
 use rustls::RootCertStore;
 use sealkeep_proto::v1::explain_signature_request::Request as Asked;
+use sealkeep_proto::v1::rotation_service_client::RotationServiceClient;
 use sealkeep_proto::v1::signing_service_client::SigningServiceClient;
 use sealkeep_proto::v1::{
-    ExplainSignatureRequest, Header, SignHttpRequestRequest, SignHttpRequestResponse,
-    SignJwsRequest,
+    ExplainSignatureRequest, Header, ReportOutcomeRequest, SignHttpRequestRequest,
+    SignHttpRequestResponse, SignJwsRequest,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -124,6 +125,28 @@ impl BankHandle {
             }
             other => other,
         }
+    }
+
+    /// Tells how the bank answered to a signature of `version` ([`SignedHeaders::version`]): whether it accepted the
+    /// signature, whatever else it said. While a new version is tried with a share of the requests, the service rolls it
+    /// back when it fails clearly more often than the old one.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do; nothing hangs on a lost report.
+    pub async fn report(&self, version: &str, accepted: bool) -> Result<(), Error> {
+        let request = ReportOutcomeRequest {
+            bank: self.bank.to_string(),
+            version: version.to_owned(),
+            accepted,
+        };
+        self.sealkeep
+            .call(request, async |channel, request| {
+                RotationServiceClient::new(channel)
+                    .report_outcome(request)
+                    .await
+            })
+            .await?;
+        Ok(())
     }
 
     /// Signs a payload as a JWS, compact or detached as the bank's profile says.

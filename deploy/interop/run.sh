@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Implementations that are not ours check a real service: PyPI grpcio calls it, openssl, httpsig, http-signature, jwcrypto
 # and jose verify what it signs, `openssl s_server` what its keys authenticate, pkilint what the sandbox QTSP issues,
-# pkcs11-tool and python-pkcs11 how the keys are kept. One line a check; exit code 0 only when all are ok.
+# pkcs11-tool and python-pkcs11 how the keys are kept. They, http-message-signatures (PyPI and npm) and joserfc also verify
+# requests signed under every shipped profile. One line a check; exit code 0 only when all are ok.
 #
 # SEALKEEP_INTEROP_SEED repeats the random requests of an earlier run.
 # shellcheck source-path=SCRIPTDIR
@@ -16,16 +17,19 @@ SEED=${SEALKEEP_INTEROP_SEED:-$(od -An -N 4 -t u4 /dev/urandom | tr -d ' ')}
 # What checks/signatures.py, refusals.py and handshakes.sh have signed when all went well.
 SIGNATURE_COUNT=1406
 CREDENTIAL_COUNT=5
+# Of each format, so that 1,000 are left where a verifier cannot read every profile.
+REQUEST_COUNT=1400
 
 # built: what of our own is needed; only the first time, test.sh has it built already.
 built() {
     local name release=()
     [ "$(basename "$BIN")" != release ] || release=(--release)
-    for name in sealkeepd sandbox-pki sandbox-qtsp examples/get; do
+    for name in sealkeepd sandbox-pki sandbox-qtsp examples/get examples/signed-requests; do
         [ -x "$BIN/$name" ] && continue
         say "building"
         (cd "$ROOT" && cargo build --quiet --locked "${release[@]}" -p sealkeep-service -p sealkeep-sandbox --bins &&
-            cargo build --quiet --locked "${release[@]}" -p sealkeep-client --example get)
+            cargo build --quiet --locked "${release[@]}" -p sealkeep-client --example get \
+                -p sealkeep-profiles --example signed-requests)
         return
     done
 }
@@ -42,6 +46,12 @@ furnish() {
     house_config "$dir"
     "$BIN/sealkeepd" init --config "$dir/sealkeep.toml" --officer spiffe://demo.example/officer >/dev/null
     house_start "$dir"
+}
+
+# catalogue DIR: requests signed under every shipped profile, without the service.
+catalogue() {
+    "$BIN/examples/signed-requests" "$REQUEST_COUNT" "$SEED" "$(date +%s)" >"$1/signed-requests"
+    python catalogue "$1/signed-requests"
 }
 
 # step NAME COMMAND...: its lines are shown and counted; that it broke is a failed check too.
@@ -80,6 +90,7 @@ interop_stubs "$HOUSE/stubs"
 say "seed $SEED"
 step setup python setup
 step signatures python signatures "$SEED"
+step catalogue catalogue "$HOUSE"
 step refusals python refusals
 step handshakes handshakes "$HOUSE"
 step audit python audit "$SIGNATURE_COUNT"

@@ -83,6 +83,8 @@ impl Case {
         let program = std::env::current_exe().unwrap_or_else(|e| panic!("no path of mine: {e}"));
         let output = Command::new(program)
             .args([self.name, "--exact", "--nocapture", "--test-threads=1"])
+            // Whoever started this process asked for the test, ignored or not.
+            .arg("--include-ignored")
             .envs(self.env.iter().map(|(name, value)| (name, value(&hsm))))
             .envs([hsm.env()])
             .env(CASE_DIR_ENV, hsm.dir())

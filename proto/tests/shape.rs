@@ -121,7 +121,9 @@ fn no_method_or_field_is_called_as_if_it_signed_anything() {
     {
         let name = method.name().to_lowercase();
         for word in ["raw", "digest", "hash", "bytes", "decrypt"] {
-            assert!(!name.contains(word), "{name}");
+            // It answers content that was authenticated, and takes a grant and a key of its own: no oracle for a key that signs.
+            let is_whole_jwe = word == "decrypt" && name == "decryptjwe";
+            assert!(!name.contains(word) || is_whole_jwe, "{name}");
         }
     }
     // `hash` stands in one place only: the transcript hash that the service wraps.

@@ -121,6 +121,7 @@ pub fn grant(
 pub fn purpose(operation: Operation) -> Purpose {
     match operation {
         Operation::Tls => Purpose::Transport,
+        Operation::DecryptJwe => Purpose::Decryption,
         Operation::SignHttp
         | Operation::SignJws
         | Operation::SignClientAssertion

@@ -9,7 +9,7 @@ use sealkeep_profiles::algorithm::SignatureScheme;
 use serde_json::json;
 
 use crate::backend::pkcs11::{Pkcs11Backend, raw_sign_loop};
-use crate::backend::{BackendError, KeyBackend, KeyId, KeySpec};
+use crate::backend::{BackendError, KeyBackend, KeyId, KeySpec, KeyUsage};
 use crate::config::Config;
 use crate::run::RunError;
 use crate::{clock, pin};
@@ -44,7 +44,13 @@ pub async fn run(
     let backend = Pkcs11Backend::start(config.pkcs11(), pin, config.pin_marker())?;
     let deadline = clock::monotonic() + Duration::from_secs(GENERATE_TIMEOUT_S);
     let key = backend
-        .generate(KeyId::random(), "bench-token", spec, deadline)
+        .generate(
+            KeyId::random(),
+            "bench-token",
+            spec,
+            KeyUsage::Sign,
+            deadline,
+        )
         .await?
         .key;
     let measured = raw_sign_loop(&backend, &key, scheme, threads, duration);

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::worker::TokenWorker;
-use crate::backend::{BackendError, KeyBackend, KeyId, KeyRef, KeySpec};
+use crate::backend::{BackendError, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage};
 use crate::config::Config;
 use crate::run::{RunError, pin_source};
 use crate::{clock, process};
@@ -41,7 +41,13 @@ pub async fn run(
     let pin = pin_source(config, None);
     let inside = Pkcs11Backend::start(config.pkcs11(), pin()?, config.pin_marker())?;
     let key = inside
-        .generate(KeyId::random(), "bench-worker", KeySpec::EcP256, deadline())
+        .generate(
+            KeyId::random(),
+            "bench-worker",
+            KeySpec::EcP256,
+            KeyUsage::Sign,
+            deadline(),
+        )
         .await?
         .key;
     let inside = Arc::new(inside);

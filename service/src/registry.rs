@@ -4,6 +4,7 @@
 //! the audit log before it is made, so that none can happen unseen; one that then fails gets a record too. The verbs
 //! live in [`crate::credential`], [`crate::bank`] and [`crate::access`]; profiles come from [`crate::profiles`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -11,9 +12,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::{BackendError, KeyBackend};
+use crate::bank::rotation::canary::Outcomes;
 use crate::clock::SharedClock;
 use crate::credential::TrustAnchors;
-use crate::domain::CallerName;
+use crate::domain::{CallerName, Name};
 use crate::profiles::Profiles;
 use crate::store::StoreError;
 use crate::world::{World, WorldError};
@@ -26,6 +28,8 @@ pub struct Registry {
     pub(crate) audit: AuditLog,
     pub(crate) backend: Arc<dyn KeyBackend>,
     pub(crate) trust: Arc<TrustAnchors>,
+    /// What callers report of canaries, by bank and credential.
+    pub(crate) outcomes: Arc<std::sync::Mutex<HashMap<(Name, Name), Outcomes>>>,
     turn: Arc<Mutex<()>>,
 }
 
@@ -61,6 +65,7 @@ impl Registry {
             audit,
             backend,
             trust: Arc::new(trust),
+            outcomes: Arc::default(),
             turn: Arc::default(),
         }
     }

@@ -11,6 +11,7 @@ use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::worker::{PinSource, TokenWorker};
 use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
+use crate::bank::rotation::settle;
 use crate::clock::{self, SharedClock, SystemClock};
 use crate::config::{Config, ConfigError, Isolation};
 use crate::domain::{Caller, CallerName, Role, VersionState};
@@ -194,6 +195,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         backend.clone(),
         trust,
     );
+    let settling = tokio::spawn(settle::settle_when_due(registry.clone()));
     let watching = config
         .profiles
         .directory
@@ -220,6 +222,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         let _ = stopping.send(());
     });
     drain(serving, stopped, config.runtime.drain_timeout_s).await?;
+    settling.abort();
     if let Some(watching) = watching {
         watching.abort();
     }

@@ -7,15 +7,18 @@
 //! Once a request is permitted, its signature runs in a task of its own: a caller that goes away cannot leave an intent
 //! without an end.
 
+mod decrypt;
 mod explain;
 mod jwt;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use sealkeep_profiles::algorithm::HashAlgorithm;
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::format::certificate_verify;
+use sealkeep_profiles::format::jwe::{JweError, Undecryptable};
 use sealkeep_profiles::prepared::{Prepared, Signed};
 use sealkeep_profiles::profile::Profile;
 use sealkeep_profiles::refusal::Refusal;
@@ -26,11 +29,13 @@ use tokio::sync::oneshot;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::authz::{self, Denied, Grant, NotBound};
 use crate::backend::{BackendError, KeyBackend};
+use crate::bank::rotation::moving::{Pick, share};
 use crate::clock::SharedClock;
 use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId};
 use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::{Snapshot, World};
 
+pub use decrypt::{JweInput, Opened};
 pub use explain::{Explained, Explanation};
 pub use jwt::{AskedJwt, Endpoint, JwtInput};
 
@@ -53,6 +58,14 @@ pub enum SigningError {
         /// What is bound.
         bound: VersionId,
     },
+    /// The bank changes over to a new version.
+    #[error("{bank} changes over to a new certificate until {until}; try again then")]
+    Held {
+        /// The bank.
+        bank: String,
+        /// Until then.
+        until: Timestamp,
+    },
     /// The request is not fit to be signed.
     #[error(transparent)]
     Unfit(#[from] Unfit),
@@ -68,6 +81,12 @@ pub enum SigningError {
     /// The signature does not verify under the certificate; it was dropped.
     #[error("the signature of {0} does not verify under its certificate")]
     SelfVerification(VersionId),
+    /// What should be decrypted is no JWE for the key.
+    #[error(transparent)]
+    Jwe(#[from] JweError),
+    /// It cannot be decrypted; nobody is told why.
+    #[error(transparent)]
+    Undecryptable(#[from] Undecryptable),
     /// The deadline passed.
     #[error("the deadline passed")]
     Late,
@@ -83,11 +102,14 @@ impl SigningError {
             Self::Denied(denied) => denied.reason(),
             Self::NotBound(_) => NotBound::REASON,
             Self::Rebound { .. } => "VERSION_NOT_BOUND",
+            Self::Held { .. } => "CUTOVER_IN_PROGRESS",
             Self::Unfit(unfit) => unfit.reason(),
             Self::Refused(refusal) => refusal.reason(),
             Self::Backend(error) => error.reason(),
             Self::Audit(_) => "AUDIT_UNAVAILABLE",
             Self::SelfVerification(_) => "SELF_VERIFICATION_FAILED",
+            Self::Jwe(error) => error.reason(),
+            Self::Undecryptable(_) => Undecryptable::REASON,
             Self::Late => "DEADLINE_EXCEEDED",
             Self::Broken => "SIGNING_FAILED",
         }
@@ -236,7 +258,7 @@ impl Signing {
                 digests: &input.body_digests,
             },
         })?;
-        let bound = Bound::of(&grant, &snapshot)?;
+        let bound = Bound::of(&grant, &snapshot, now, || http_share(&grant, &request))?;
         let destination = grant.destination().clone();
         let facts = Facts::Http(&request);
         let permit = policy::decide(
@@ -261,7 +283,7 @@ impl Signing {
         let now = self.clock.now();
         let snapshot = self.world.load();
         let grant = asked.grant(&snapshot)?;
-        let bound = Bound::of(&grant, &snapshot)?;
+        let bound = Bound::of(&grant, &snapshot, now, || share(&input.payload))?;
         let destination = grant.destination().clone();
         let permit = policy::decide(
             grant,
@@ -285,7 +307,7 @@ impl Signing {
         let now = self.clock.now();
         let snapshot = self.world.load();
         let grant = asked.grant(&snapshot)?;
-        let bound = Bound::of(&grant, &snapshot)?;
+        let bound = Bound::of(&grant, &snapshot, now, no_share)?;
         if bound.version.id != input.version {
             let bank = input.bank.clone();
             let (asked, bound) = (input.version.clone(), bound.version.id.clone());
@@ -471,11 +493,22 @@ struct Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
-    fn of(grant: &Grant, snapshot: &'a Snapshot) -> Result<Self, SigningError> {
+    fn of(
+        grant: &Grant,
+        snapshot: &'a Snapshot,
+        now: Timestamp,
+        share: impl FnOnce() -> u8,
+    ) -> Result<Self, SigningError> {
         let not_bound = || SigningError::NotBound(grant.not_bound());
         let destination = snapshot.banks.get(&grant.destination().bank.name);
-        let version = destination.and_then(|d| d.bound.get(grant.credential()));
-        let version = version.ok_or_else(not_bound)?;
+        let pick = destination.and_then(|d| d.pick(grant.credential().as_str(), now, share));
+        let version = match pick.ok_or_else(not_bound)? {
+            Pick::Version(version) => version,
+            Pick::Held { until } => {
+                let bank = grant.destination().bank.name.to_string();
+                return Err(SigningError::Held { bank, until });
+            }
+        };
         let credential = snapshot
             .credentials
             .get(grant.credential())
@@ -491,6 +524,21 @@ impl<'a> Bound<'a> {
     fn certificate(&self) -> &'a Certificate {
         self.issued.leaf()
     }
+}
+
+/// The share of a request in a canary: by its request id, so that a repetition gets the same version; without one by
+/// what it asks for.
+fn http_share(grant: &Grant, request: &HttpRequest) -> u8 {
+    let profile = &grant.destination().profile;
+    let id = profile
+        .request_id()
+        .and_then(|id| request.header(id.header).first().copied());
+    share(id.unwrap_or_else(|| request.target()).as_bytes())
+}
+
+/// A transport credential has no canary.
+fn no_share() -> u8 {
+    u8::MAX
 }
 
 /// What the intent says: names and digests, never header values or bodies.

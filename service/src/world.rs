@@ -7,10 +7,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use sealkeep_profiles::profile::{Catalog, Profile, Settings};
 use sealkeep_profiles::refusal::Refusal;
 use tokio::sync::watch;
 
+use crate::bank::rotation::Rotation;
+use crate::bank::rotation::moving::{Move, Pick};
+use crate::bank::rotation::progress::Progress;
 use crate::domain::{Bank, Caller, CallerName, Credential, Name, Purpose, Version};
 use crate::store::{Store, StoreError};
 
@@ -25,6 +29,8 @@ pub struct Snapshot {
     pub credentials: BTreeMap<Name, Arc<Credential>>,
     /// The profiles that banks may name.
     pub catalog: Arc<Catalog>,
+    /// The open rotations, by credential.
+    pub rotations: BTreeMap<Name, Arc<Rotation>>,
 }
 
 /// A bank with all that is needed to sign for it.
@@ -40,6 +46,8 @@ pub struct Destination {
     pub settings: Settings,
     /// The version of each credential that it accepts now.
     pub bound: BTreeMap<Name, Arc<Version>>,
+    /// The credentials of which it moves from one version to another, with how far it is.
+    pub moves: BTreeMap<Name, Move>,
     /// The credential of each purpose that it lists first.
     defaults: HashMap<Purpose, Name>,
 }
@@ -67,8 +75,22 @@ impl Destination {
             oauth_profile: Arc::new(oauth_profile.clone()),
             settings,
             bound,
+            moves: BTreeMap::new(),
             defaults,
             bank,
+        }
+    }
+
+    /// What signs with a credential now; none when no version is bound. In a canary the share of the request decides.
+    pub fn pick(
+        &self,
+        credential: &str,
+        now: Timestamp,
+        share: impl FnOnce() -> u8,
+    ) -> Option<Pick<'_>> {
+        match self.moves.get(credential) {
+            Some(moving) => Some(moving.pick(now, share)),
+            None => self.bound.get(credential).map(Pick::Version),
         }
     }
 
@@ -177,6 +199,12 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         .collect();
     let mut banks = BTreeMap::new();
     let bindings = store.bindings().await?;
+    let rotations: BTreeMap<Name, Arc<Rotation>> = store
+        .open_rotations()
+        .await?
+        .into_iter()
+        .map(|rotation| (rotation.credential.clone(), Arc::new(rotation)))
+        .collect();
     for bank in store.banks().await? {
         let bound = bindings
             .iter()
@@ -188,7 +216,8 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
                 Some((binding.credential.clone(), version.clone()))
             })
             .collect();
-        let destination = destination(&catalog, bank, bound, &credentials)?;
+        let mut destination = destination(&catalog, bank, bound, &credentials)?;
+        destination.moves = moves(&destination, &rotations, &credentials);
         banks.insert(destination.bank.name.clone(), Arc::new(destination));
     }
     let callers = store.callers().await?;
@@ -201,7 +230,29 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         banks,
         credentials,
         catalog,
+        rotations,
     })
+}
+
+/// A bank moves when it has another version than the one of an open rotation, or had one when it began.
+fn moves(
+    destination: &Destination,
+    rotations: &BTreeMap<Name, Arc<Rotation>>,
+    credentials: &BTreeMap<Name, Arc<Credential>>,
+) -> BTreeMap<Name, Move> {
+    let bank = &destination.bank;
+    let moving = |(name, bound): (&Name, &Arc<Version>)| {
+        let (rotation, credential) = (rotations.get(name)?, credentials.get(name)?);
+        let new = credential.version(rotation.to?)?;
+        let row = rotation.banks.get(&bank.name);
+        let (old, progress) = match row {
+            Some(row) => (credential.version(row.from)?, row.progress.clone()),
+            None => (bound, Progress::Pending),
+        };
+        let moving = Move::new(&bank.rotation, old.clone(), new.clone(), progress);
+        (old.id != new.id).then(|| (name.clone(), moving))
+    };
+    destination.bound.iter().filter_map(moving).collect()
 }
 
 fn destination(

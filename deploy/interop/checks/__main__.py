@@ -14,6 +14,8 @@ def main() -> None:
         from .setup import run
     elif step == "signatures":
         from .signatures import run
+    elif step == "catalogue":
+        from .catalogue import run
     elif step == "refusals":
         from .refusals import run
     elif step == "certificates":

@@ -6,7 +6,7 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use sealkeep_profiles::algorithm::SignatureScheme;
-use sealkeep_service::backend::{BackendError, KeyBackend, KeyEvidence, KeyId, KeySpec};
+use sealkeep_service::backend::{BackendError, KeyBackend, KeyEvidence, KeyId, KeySpec, KeyUsage};
 
 use super::support::*;
 
@@ -85,7 +85,13 @@ fn without(name: &str, hsm: &sealkeep_pkcs11_tests::SoftHsm) {
 
 case!(refuses_by_name_what_the_token_does_not_have, |case| case.prepared(|hsm| without("CKM_EDDSA", hsm)), hsm => {
         let backend = start(hsm);
-        let made = backend.generate(KeyId::random(), "mute", KeySpec::Ed25519, later());
+        let made = backend.generate(
+            KeyId::random(),
+            "mute",
+            KeySpec::Ed25519,
+            KeyUsage::Sign,
+            later(),
+        );
         assert_eq!(
             wait(made),
             Err(BackendError::SchemeUnsupported { scheme: "ed25519".into() })
@@ -107,7 +113,7 @@ case!(refuses_scheme_that_does_not_fit_the_key, hsm => {
         assert_eq!(
             sign(&backend, &key, scheme, MESSAGE),
             Err(BackendError::SchemeUnfit {
-                key_type: "ec-p256".to_owned(),
+                key_type: "ec-p256 for signatures".to_owned(),
                 scheme: scheme.name().into(),
             })
         );
@@ -117,7 +123,7 @@ case!(refuses_scheme_that_does_not_fit_the_key, hsm => {
 case!(refuses_specs_that_no_certificate_has, hsm => {
     let backend = start(hsm);
     for bits in [1024, 2049, 8192] {
-        let made = backend.generate(KeyId::random(), "short", KeySpec::Rsa { bits }, later());
+        let made = backend.generate(KeyId::random(), "short", KeySpec::Rsa { bits }, KeyUsage::Sign, later());
         assert_eq!(wait(made).unwrap_err().reason(), "KEY_SPEC_UNSUPPORTED");
     }
     assert_eq!(backend.info().key_count, 0);
@@ -219,7 +225,7 @@ case!(destroyed_key_is_gone_from_the_token_and_from_the_table, hsm => {
 case!(an_id_is_never_used_twice, hsm => {
     let backend = start(hsm);
     let made = generate(&backend, KeySpec::EcP256);
-    let again = backend.generate(made.key.id, "again", KeySpec::EcP256, later());
+    let again = backend.generate(made.key.id, "again", KeySpec::EcP256, KeyUsage::Sign, later());
     assert_eq!(wait(again), Err(BackendError::KeyExists(made.key.id)));
     let scheme = SignatureScheme::EcdsaP256Sha256;
     let raw = sign(&backend, &made.key, scheme, MESSAGE).unwrap();
@@ -229,8 +235,8 @@ case!(an_id_is_never_used_twice, hsm => {
 case!(key_that_nobody_waits_for_does_not_stay, hsm => {
     let backend = start(hsm);
     // The first task keeps the keeper busy; dropping the second one's future withdraws it.
-    let first = backend.generate(KeyId::random(), "first", KeySpec::EcP256, later());
-    drop(backend.generate(KeyId::random(), "second", KeySpec::Rsa { bits: 2048 }, later()));
+    let first = backend.generate(KeyId::random(), "first", KeySpec::EcP256, KeyUsage::Sign, later());
+    drop(backend.generate(KeyId::random(), "second", KeySpec::Rsa { bits: 2048 }, KeyUsage::Sign, later()));
     wait(first).unwrap();
     let last = generate(&backend, KeySpec::EcP384);
     let objects = other_session(hsm).find_objects(&[Attribute::Token(true)]).unwrap();
@@ -242,7 +248,7 @@ case!(key_that_nobody_waits_for_does_not_stay, hsm => {
 case!(key_that_is_ready_too_late_is_destroyed_again, hsm => {
     let backend = start(hsm);
     let soon = Instant::now() + Duration::from_millis(15);
-    let late = backend.generate(KeyId::random(), "late", KeySpec::Rsa { bits: 4096 }, soon);
+    let late = backend.generate(KeyId::random(), "late", KeySpec::Rsa { bits: 4096 }, KeyUsage::Sign, soon);
     assert_eq!(wait(late), Err(BackendError::Deadline));
     // The keeper does one thing after the other: once it answers this, it is done with the late key.
     let made = generate(&backend, KeySpec::EcP256);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::pkcs11::{Pkcs11Backend, Pkcs11Config, raw_sign_loop};
-use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeySpec};
+use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeySpec, KeyUsage};
 
 use super::support::*;
 
@@ -90,7 +90,7 @@ case!(key_generation_does_not_hold_up_signatures, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;
     let id = sealkeep_service::backend::KeyId::random();
-    let slow = backend.generate(id, "slow", KeySpec::Rsa { bits: 4096 }, later());
+    let slow = backend.generate(id, "slow", KeySpec::Rsa { bits: 4096 }, KeyUsage::Sign, later());
     let mut signed_meanwhile = 0;
     wait(async {
         let mut slow = slow;
@@ -111,7 +111,7 @@ case!(key_generation_does_not_hold_up_signatures, hsm => {
 
 case_in_thread!(raw_sign_loop_measures_the_token, hsm => {
     let backend = Pkcs11Backend::start(config(hsm), hsm.pin().into(), marker(hsm)).unwrap();
-    let made = backend.generate(KeyId::random(), "measured", KeySpec::EcP256, later());
+    let made = backend.generate(KeyId::random(), "measured", KeySpec::EcP256, KeyUsage::Sign, later());
     let key = wait(made).unwrap().key;
     let duration = Duration::from_millis(300);
     for threads in [1, 3] {

@@ -6,7 +6,9 @@
 // Deadlines of tests start now, and the token is looked at behind the backend's back.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod decrypt;
 mod faults;
+mod faulty;
 mod identity;
 mod keys;
 mod load;

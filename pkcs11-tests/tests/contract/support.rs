@@ -12,12 +12,14 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use sealkeep_pkcs11_tests::{Case, SoftHsm};
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme, ecdsa_raw_to_der};
+use sealkeep_profiles::format::jwe::TokenWork;
 use sealkeep_service::backend::pkcs11::{Counts, Pkcs11Backend, Pkcs11Config};
 use sealkeep_service::backend::worker::{
     ENVIRONMENT_DEFAULT, TokenWorker, WorkerConfig, run_worker,
 };
 use sealkeep_service::backend::{
-    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, TokenInfo,
+    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
+    TokenInfo, Unwrapped,
 };
 use secrecy::SecretString;
 
@@ -106,9 +108,10 @@ impl KeyBackend for Backend {
         id: KeyId,
         label: &str,
         spec: KeySpec,
+        usage: KeyUsage,
         deadline: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
-        self.get().generate(id, label, spec, deadline)
+        self.get().generate(id, label, spec, usage, deadline)
     }
 
     fn sign(
@@ -119,6 +122,15 @@ impl KeyBackend for Backend {
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
         self.get().sign(key, scheme, input, deadline)
+    }
+
+    fn decrypt(
+        &self,
+        key: &KeyRef,
+        work: TokenWork<'_>,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Unwrapped, BackendError>> {
+        self.get().decrypt(key, work, deadline)
     }
 
     fn adopt(
@@ -213,7 +225,7 @@ pub(crate) fn start(hsm: &SoftHsm) -> Backend {
 }
 
 pub(crate) fn generate(backend: &Backend, spec: KeySpec) -> GeneratedKey {
-    wait(backend.generate(KeyId::random(), "a test key", spec, later())).unwrap()
+    wait(backend.generate(KeyId::random(), "a test key", spec, KeyUsage::Sign, later())).unwrap()
 }
 
 pub(crate) fn adopt(backend: &Backend, key: &KeyRef) -> Adopted {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sealkeep_pkcs11_tests::SoftHsm;
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 use sealkeep_service::backend::worker::{TokenWorker, WorkerConfig};
-use sealkeep_service::backend::{BackendError, GeneratedKey, KeyBackend, KeyId, KeySpec};
+use sealkeep_service::backend::{BackendError, GeneratedKey, KeyBackend, KeyId, KeySpec, KeyUsage};
 
 use super::support::*;
 
@@ -27,7 +27,14 @@ fn worker_with(hsm: &SoftHsm, config: WorkerConfig) -> TokenWorker {
 }
 
 fn key(worker: &TokenWorker) -> GeneratedKey {
-    wait(worker.generate(KeyId::random(), "a key", KeySpec::EcP256, later())).unwrap()
+    wait(worker.generate(
+        KeyId::random(),
+        "a key",
+        KeySpec::EcP256,
+        KeyUsage::Sign,
+        later(),
+    ))
+    .unwrap()
 }
 
 fn signed(worker: &TokenWorker, key: &GeneratedKey, deadline: Instant) -> Result<(), BackendError> {

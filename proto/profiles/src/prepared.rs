@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use crate::algorithm::{BadSignature, PublicKey, SignatureScheme, ecdsa_raw_to_der};
-use crate::format::certificate_verify::looks_like_certificate_verify;
+use crate::format::language::Language;
 use crate::refusal::Refusal;
 
 /// What stands in [`Prepared::outline`] for the signature.
@@ -71,8 +71,19 @@ impl JwsForm {
     }
 }
 
+impl Layout {
+    /// The languages of what is laid out so.
+    fn languages(&self) -> &'static [Language] {
+        match self {
+            Self::Headers { .. } => &[Language::Cavage, Language::HttpMessage],
+            Self::Jws { .. } => &[Language::Jws],
+            Self::TlsSignature => &[Language::CertificateVerify],
+        }
+    }
+}
+
 impl Prepared {
-    /// For the formats of seal keys: refuses bytes that a TLS peer or a JWS verifier could take for its own.
+    /// For the formats of seal keys: refuses bytes that the reader of another language could take for its own.
     pub(crate) fn seal(
         scheme: SignatureScheme,
         to_be_signed: Vec<u8>,
@@ -80,18 +91,14 @@ impl Prepared {
         key: PublicKey,
         layout: Layout,
     ) -> Result<Self, Refusal> {
-        if looks_like_certificate_verify(&to_be_signed) {
-            return Err(Refusal::FormatConfusion {
-                what: "a TLS CertificateVerify",
-            });
+        match Language::of(&to_be_signed) {
+            Some(language) if layout.languages().contains(&language) => {
+                Ok(Self::new(scheme, to_be_signed, signed_fields, key, layout))
+            }
+            other => Err(Refusal::FormatConfusion {
+                what: other.map_or("nothing we sign", Language::sentence),
+            }),
         }
-        // A JWS signing input begins with base64url of `{"`.
-        if to_be_signed.starts_with(b"eyJ") != matches!(layout, Layout::Jws { .. }) {
-            return Err(Refusal::FormatConfusion {
-                what: "a JWS signing input",
-            });
-        }
-        Ok(Self::new(scheme, to_be_signed, signed_fields, key, layout))
     }
 
     /// For `format::certificate_verify`, the only format of transport keys.

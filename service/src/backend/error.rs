@@ -50,13 +50,13 @@ pub enum BackendError {
         found: usize,
     },
     /// This token does not offer the scheme.
-    #[error("the token cannot sign by {scheme}")]
+    #[error("the token cannot do {scheme}")]
     SchemeUnsupported {
         /// Name of the scheme.
         scheme: Cow<'static, str>,
     },
     /// This type of key cannot sign by this scheme.
-    #[error("a key of type {key_type} cannot sign by {scheme}")]
+    #[error("a key of type {key_type} cannot do {scheme}")]
     SchemeUnfit {
         /// Type of the key.
         key_type: String,

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use sealkeep_profiles::algorithm::KeyType;
+use sealkeep_profiles::format::jwe::KeyManagement;
 use uuid::Uuid;
 
 use super::BackendError;
@@ -92,6 +93,19 @@ impl KeySpec {
         }
     }
 
+    /// Refuses key types that nothing is encrypted to (RFC 7518 sections 4.3 and 4.6, without P-521).
+    ///
+    /// # Errors
+    /// [`BackendError::SpecUnsupported`].
+    pub fn check_usage(self, usage: KeyUsage) -> Result<(), BackendError> {
+        match (usage, self) {
+            (KeyUsage::Decrypt, Self::EcP521 | Self::Ed25519) => Err(
+                BackendError::SpecUnsupported(format!("{self} for decryption")),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The type of the key that comes out.
     pub fn key_type(self) -> KeyType {
         match self {
@@ -114,6 +128,16 @@ impl fmt::Display for KeySpec {
             Self::Ed25519 => f.write_str("ed25519"),
         }
     }
+}
+
+/// What a key pair does. One does either, never both: a key that decrypts what strangers send and signs too is an oracle
+/// for its own signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyUsage {
+    /// It signs.
+    Sign,
+    /// It decrypts (RSA) or agrees on secrets (elliptic curves).
+    Decrypt,
 }
 
 /// What the token itself says about the protection of a private key (PKCS#11 v2.40 section 4.9).
@@ -154,6 +178,8 @@ pub struct GeneratedKey {
     pub spki_der: Vec<u8>,
     /// What the token says about it, read back after the generation.
     pub evidence: KeyEvidence,
+    /// What the token was seen to decrypt with it; empty for keys that sign.
+    pub decrypts: Vec<KeyManagement>,
 }
 
 /// What became of one key at [`adopt`](super::KeyBackend::adopt).

@@ -1,7 +1,7 @@
 //! What holds keys: the seam between the service and the tokens.
 //!
-//! In: a key by its [`KeyRef`] and a digest (or message) the service computed itself. Out: raw signatures, public keys and evidence
-//! of how a key is protected. It never sees a request, a bank or a caller, never hashes a message, never hands out
+//! In: a key by its [`KeyRef`] and a digest (or message) the service computed itself. Out: raw signatures, unwrapped keys of others' contents, public keys and
+//! evidence of how a key is protected. It never sees a request, a bank or a caller, never hashes a message, never hands out
 //! private key material, and never decides whether a signature is allowed: that was decided before it is asked.
 //!
 //! [`KeyBackend`] is a trait because strangers plug in here: a PKCS#11 module in this process ([`pkcs11`]), or the
@@ -17,12 +17,17 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::format::jwe::TokenWork;
+use zeroize::Zeroizing;
 
 pub use error::BackendError;
 pub use key::{
-    Adopted, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, RSA_BITS_MAX, RSA_BITS_MIN,
-    TokenInfo,
+    Adopted, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, KeyUsage, RSA_BITS_MAX,
+    RSA_BITS_MIN, TokenInfo,
 };
+
+/// What a private key made of an encrypted key; `None` when it did not fit.
+pub type Unwrapped = Option<Zeroizing<Vec<u8>>>;
 
 /// What the methods of [`KeyBackend`] return: an answer that is being worked on elsewhere.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send + 'static>>;
@@ -47,6 +52,7 @@ pub trait KeyBackend: Send + Sync + 'static {
         id: KeyId,
         label: &str,
         spec: KeySpec,
+        usage: KeyUsage,
         deadline: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>>;
 
@@ -69,11 +75,24 @@ pub trait KeyBackend: Send + Sync + 'static {
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>>;
 
-    /// Finds the given keys in the token and makes them ready to sign; call it at start with every key that is known.
+    /// Does the private key's part of a decryption. The answer is the unwrapped key or the shared secret; `None` when the
+    /// token looked at the encrypted key and did not take it, which nobody outside may learn apart from other failures.
+    /// Runs beside the signatures, among what is rare.
+    ///
+    /// # Errors
+    /// As [`KeyBackend::sign`]; none of them depends on what the encrypted key holds.
+    fn decrypt(
+        &self,
+        key: &KeyRef,
+        work: TokenWork<'_>,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Unwrapped, BackendError>>;
+
+    /// Finds the given keys in the token and makes them ready; call it at start with every key that is known.
     ///
     /// A key is ready when exactly one private key has its id, the public key has the pinned hash, the token says it
-    /// is sensitive and not extractable, and a test signature verifies. The report has one entry for each key asked
-    /// for, in the same order; a key with an error there does not sign.
+    /// is sensitive and not extractable, and a test signature verifies or a test message decrypts. The report has one entry for each key asked
+    /// for, in the same order; a key with an error there does nothing.
     ///
     /// # Errors
     /// Only when the token could not be asked at all.

@@ -3,6 +3,8 @@
 //! In: banks as an officer describes them. Out: banks in the store, bound to the newest active version of each
 //! credential they list. Never: a bank whose profile, settings or credentials do not exist.
 
+pub mod rotation;
+
 use sealkeep_profiles::profile::{Profile, Settings};
 use serde_json::json;
 

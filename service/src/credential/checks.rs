@@ -174,6 +174,8 @@ fn usage(candidate: &Candidate<'_>, leaf: &Certificate, found: &mut Vec<Finding>
     let (wanted, name) = match candidate.purpose {
         Purpose::Transport => (CertificateKind::Qwac, "QWAC"),
         Purpose::Seal => (CertificateKind::Qsealc, "QSealC"),
+        // Has no certificate: the installation is refused before any check.
+        Purpose::Decryption => return,
     };
     let kind = leaf.kind();
     if kind == CertificateKind::TlsBinding {

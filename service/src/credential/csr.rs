@@ -24,7 +24,7 @@ pub(super) const DNS_NAMES_MAX: usize = 32;
 const ORGANIZATION_IDENTIFIER: [u64; 4] = [2, 5, 4, 97];
 
 /// Whose certificate it will be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of CertificateSubject")]
 pub struct Subject {
     pub country: String,
@@ -65,6 +65,15 @@ impl Subject {
                 problem: problem.to_owned(),
             })
         };
+        if purpose == Purpose::Decryption {
+            return match *self == Self::default() {
+                true => Ok(()),
+                false => refuse(
+                    "common_name",
+                    "decryption has no certificate, so no subject",
+                ),
+            };
+        }
         let country = self.country.as_bytes();
         if country.len() != 2 || !country.iter().all(u8::is_ascii_uppercase) {
             return refuse("country", "two upper-case letters, ISO 3166-1 alpha-2");
@@ -199,6 +208,8 @@ fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, 
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     match purpose {
         Purpose::Seal => params.key_usages.push(KeyUsagePurpose::ContentCommitment),
+        // Nothing is requested for it.
+        Purpose::Decryption => {}
         Purpose::Transport => {
             params.extended_key_usages = vec![
                 ExtendedKeyUsagePurpose::ServerAuth,
@@ -248,7 +259,7 @@ pub(super) fn pem(csr_der: &[u8]) -> String {
 }
 
 /// RFC 7468 armour, 64 characters a line.
-pub(super) fn armour(label: &str, der: &[u8]) -> String {
+pub(crate) fn armour(label: &str, der: &[u8]) -> String {
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     let mut pem = format!("-----BEGIN {label}-----\n");

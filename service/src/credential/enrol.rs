@@ -1,14 +1,15 @@
-//! Enrolment: a key in the token and a request for its certificate.
+//! Enrolment: a key in the token and a request for its certificate; for decryption the key alone.
 
 use std::time::Instant;
 
 use sealkeep_profiles::format::certificate_verify::schemes_for;
+use sealkeep_profiles::format::jwe::KeyManagement;
 use serde_json::json;
 
 use super::csr::{self, Subject};
 use super::{CredentialError, CsrError};
 use crate::audit::Event;
-use crate::backend::{BackendError, GeneratedKey, KeyId, KeySpec};
+use crate::backend::{BackendError, GeneratedKey, KeyId, KeySpec, KeyUsage};
 use crate::domain::{CallerName, Name, Purpose, VersionId};
 use crate::registry::{ChangeError, Registry};
 use crate::store::NewVersion;
@@ -31,8 +32,10 @@ pub struct EnrolRequest {
 pub struct Enrolled {
     /// The new version, in state `Requested`.
     pub version: VersionId,
-    /// The request, PEM.
-    pub csr_pem: String,
+    /// The request, PEM; none for decryption.
+    pub csr_pem: Option<String>,
+    /// What the token was seen to decrypt with the key; empty unless it is for that.
+    pub decrypts: Vec<KeyManagement>,
 }
 
 impl Registry {
@@ -87,13 +90,14 @@ impl Registry {
                 return Err(error);
             }
         };
-        let csr_pem = csr::pem(&csr_der);
+        let csr_pem = csr_der.as_deref().map(csr::pem);
         let data = json!({
             "credential": credential.as_str(),
             "purpose": purpose.as_str(),
             "key_id": id.to_string(),
             "spki_sha256": hex::encode(key.key.spki_sha256),
             "local": key.evidence.local,
+            "decrypts": key.decrypts.iter().map(|a| a.name()).collect::<Vec<_>>(),
         });
         let new = NewVersion {
             credential: credential.clone(),
@@ -110,6 +114,7 @@ impl Registry {
             Ok(number) => Ok(Enrolled {
                 version: VersionId { credential, number },
                 csr_pem,
+                decrypts: key.decrypts,
             }),
             Err(error) => {
                 self.discard(&key.key, deadline).await;
@@ -126,15 +131,22 @@ impl Registry {
         spec: KeySpec,
         subject: &Subject,
         deadline: Instant,
-    ) -> Result<(GeneratedKey, Vec<u8>), CredentialError> {
+    ) -> Result<(GeneratedKey, Option<Vec<u8>>), CredentialError> {
+        let usage = match purpose {
+            Purpose::Transport | Purpose::Seal => KeyUsage::Sign,
+            Purpose::Decryption => KeyUsage::Decrypt,
+        };
         let generated = self
             .backend
-            .generate(id, credential.as_str(), spec, deadline)
+            .generate(id, credential.as_str(), spec, usage, deadline)
             .await;
         let key = generated.map_err(ChangeError::from)?;
+        if usage == KeyUsage::Decrypt {
+            return Ok((key, None));
+        }
         let sign = |scheme, digest: Vec<u8>| self.backend.sign(&key.key, scheme, &digest, deadline);
         match csr::build(subject, purpose, &key.spki_der, sign).await {
-            Ok(csr_der) => Ok((key, csr_der)),
+            Ok(csr_der) => Ok((key, Some(csr_der))),
             Err(error) => {
                 self.discard(&key.key, deadline).await;
                 Err(match error {

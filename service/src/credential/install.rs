@@ -11,7 +11,7 @@ use super::checks::{self, Candidate, Finding};
 use super::csr::{armour, plain_scheme};
 use super::state::{self, Happening};
 use crate::audit::Event;
-use crate::domain::{CallerName, Credential, Name, Version, VersionId, VersionState};
+use crate::domain::{CallerName, Credential, Name, Purpose, Version, VersionId, VersionState};
 use crate::registry::{ChangeError, Registry};
 use crate::store::IssuedRow;
 
@@ -48,6 +48,7 @@ impl Registry {
         let _turn = self.turn().await;
         let found = self.find(name)?;
         let version = &found.version;
+        found.takes_certificate()?;
         let state = next(version, Happening::Installed)?;
         let chain = read_chain(chain_pem)?;
         let snapshot = self.world.load();
@@ -137,17 +138,24 @@ impl Registry {
         let _turn = self.turn().await;
         let found = self.find(name)?;
         let version = &found.version;
-        let state = next(version, Happening::Activated)?;
+        let published = found.credential.purpose == Purpose::Decryption;
+        let happening = match published {
+            true => Happening::Published,
+            false => Happening::Activated,
+        };
+        let state = next(version, happening)?;
         let now = self.clock.now();
-        let valid = version.issued.as_ref().is_some_and(|issued| {
+        let valid = version.issued.as_ref().map_or(published, |issued| {
             (issued.leaf().not_before()..=issued.leaf().not_after()).contains(&now)
         });
         if !valid {
             return Err(CredentialError::NotValidNow(version.id.clone()));
         }
-        let banks: Vec<Name> = self
-            .world
-            .load()
+        let snapshot = self.world.load();
+        if rebind && snapshot.rotations.contains_key(&version.id.credential) {
+            return Err(CredentialError::RotationOpen(version.id.credential.clone()));
+        }
+        let banks: Vec<Name> = snapshot
             .banks
             .values()
             .filter(|d| d.bank.credentials.contains(&version.id.credential))
@@ -191,7 +199,21 @@ impl Registry {
     /// The request of a version, PEM.
     pub fn csr_pem(&self, name: &str) -> Result<(VersionId, String), CredentialError> {
         let version = self.find(name)?.version;
-        Ok((version.id.clone(), super::csr::pem(&version.csr_der)))
+        match &version.csr_der {
+            Some(csr_der) => Ok((version.id.clone(), super::csr::pem(csr_der))),
+            None => Err(CredentialError::WithoutCertificate(version.id.clone())),
+        }
+    }
+}
+
+impl Found {
+    fn takes_certificate(&self) -> Result<(), CredentialError> {
+        match self.credential.purpose {
+            Purpose::Transport | Purpose::Seal => Ok(()),
+            Purpose::Decryption => {
+                Err(CredentialError::WithoutCertificate(self.version.id.clone()))
+            }
+        }
     }
 }
 

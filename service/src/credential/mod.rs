@@ -10,6 +10,7 @@ mod install;
 pub mod state;
 
 pub use checks::{Finding, TrustAnchors, TrustError};
+pub(crate) use csr::armour;
 pub use csr::{CsrError, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
 pub use install::Installed;
@@ -34,6 +35,9 @@ pub enum CredentialError {
         /// What was asked for.
         asked: &'static str,
     },
+    /// Decryption credentials have neither request nor certificate.
+    #[error("{0} decrypts: it has no certificate; give banks its public key and activate it")]
+    WithoutCertificate(VersionId),
     /// The CSR could not be made.
     #[error(transparent)]
     Csr(#[from] CsrError),
@@ -54,6 +58,9 @@ pub enum CredentialError {
     /// The certificate has ended or not begun.
     #[error("the certificate of {0} is not valid now")]
     NotValidNow(VersionId),
+    /// Banks move one by one meanwhile.
+    #[error("a rotation of {0} is open; it moves the banks")]
+    RotationOpen(Name),
     /// Store, log or token.
     #[error(transparent)]
     Change(#[from] ChangeError),

@@ -133,11 +133,13 @@ pub enum Operation {
     SignRegistration,
     /// Make the body of a request a JWT.
     SignJwtBody,
+    /// Decrypt a JWE.
+    DecryptJwe,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SignHttp,
         Self::SignJws,
         Self::Tls,
@@ -146,6 +148,7 @@ impl Operation {
         Self::SignDpopProof,
         Self::SignRegistration,
         Self::SignJwtBody,
+        Self::DecryptJwe,
     ];
 
     /// The word of the API, the store and the audit log.
@@ -159,6 +162,7 @@ impl Operation {
             Self::SignDpopProof => "sign-dpop-proof",
             Self::SignRegistration => "sign-registration",
             Self::SignJwtBody => "sign-jwt-body",
+            Self::DecryptJwe => "decrypt-jwe",
         }
     }
 }

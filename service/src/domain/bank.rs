@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::credential::Environment;
 use super::names::Name;
+use super::procedure::{CONTACT_BYTES_MAX, LEAD_TIME_DAYS_MAX, RotationTerms};
 
 /// Most hosts of one bank.
 pub(super) const HOSTS_MAX: usize = 32;
@@ -47,6 +48,9 @@ pub struct Bank {
     pub credentials: Vec<Name>,
     /// Whether transport keys may sign TLS 1.2 handshakes to it.
     pub tls12_allowed: bool,
+    /// How it takes new certificates.
+    #[serde(default)]
+    pub rotation: RotationTerms,
 }
 
 /// Which version of a credential a bank accepts now: the only mutable pointer of a rotation.
@@ -84,6 +88,12 @@ pub enum BankError {
     /// A value is longer than a setting may be.
     #[error("settings[{0:?}]: longer than {SETTING_BYTES_MAX} bytes")]
     SettingTooLong(String),
+    /// The bank cannot need that long.
+    #[error("rotation.lead_time_days: {0}, allowed are 0 to {LEAD_TIME_DAYS_MAX}")]
+    LeadTime(u32),
+    /// The contact is not one short printable line.
+    #[error("rotation.contact: one printable line of at most {CONTACT_BYTES_MAX} bytes")]
+    Contact,
     /// A credential stands in the list twice.
     #[error("credentials: {0} is listed twice")]
     CredentialTwice(Name),
@@ -112,6 +122,17 @@ impl Bank {
                     .all(|b| b.is_ascii_graphic() && b != b'?' && b != b'#'));
         if !well_formed {
             return Err(BankError::BasePath(path.clone()));
+        }
+        let RotationTerms {
+            lead_time_days,
+            contact,
+            ..
+        } = &self.rotation;
+        if *lead_time_days > LEAD_TIME_DAYS_MAX {
+            return Err(BankError::LeadTime(*lead_time_days));
+        }
+        if contact.len() > CONTACT_BYTES_MAX || contact.chars().any(char::is_control) {
+            return Err(BankError::Contact);
         }
         let mut seen = BTreeSet::new();
         match self.credentials.iter().find(|name| !seen.insert(*name)) {
@@ -228,6 +249,7 @@ mod tests {
             settings: BTreeMap::new(),
             credentials: vec![Name::try_from("acme-seal").unwrap()],
             tls12_allowed: false,
+            rotation: RotationTerms::default(),
         }
     }
 
@@ -291,5 +313,31 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn refuses_rotation_terms_beyond_their_limits() {
+        let mut bank = bank(&["b.example"], "");
+        bank.rotation.lead_time_days = LEAD_TIME_DAYS_MAX;
+        bank.rotation.contact = "psd2@bank.example".to_owned();
+        assert_eq!(bank.check(), Ok(()));
+        bank.rotation.lead_time_days += 1;
+        assert_eq!(
+            bank.check(),
+            Err(BankError::LeadTime(LEAD_TIME_DAYS_MAX + 1))
+        );
+        bank.rotation.lead_time_days = 0;
+        for contact in ["a\nb".to_owned(), "x".repeat(CONTACT_BYTES_MAX + 1)] {
+            bank.rotation.contact = contact;
+            assert_eq!(bank.check(), Err(BankError::Contact));
+        }
+    }
+
+    #[test]
+    fn a_bank_stored_without_rotation_terms_has_the_careful_ones() {
+        let mut document = serde_json::to_value(bank(&["b.example"], "")).unwrap();
+        document.as_object_mut().unwrap().remove("rotation");
+        let read: Bank = serde_json::from_value(document).unwrap();
+        assert!(read.rotation.procedure.answers());
     }
 }

@@ -17,6 +17,8 @@ pub enum Purpose {
     Transport,
     /// Signatures with a QSealC.
     Seal,
+    /// Decryption of what banks encrypt to us. Banks know the public key, not a certificate.
+    Decryption,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
         match self {
             Self::Transport => "transport",
             Self::Seal => "seal",
+            Self::Decryption => "decryption",
         }
     }
 }
@@ -107,8 +110,8 @@ pub struct Version {
     pub spki_der: Vec<u8>,
     /// What the token said about the private key.
     pub evidence: KeyEvidence,
-    /// The PKCS#10 request, DER.
-    pub csr_der: Vec<u8>,
+    /// The PKCS#10 request, DER; none for decryption, which has no certificate.
+    pub csr_der: Option<Vec<u8>>,
     /// What was issued; none while `Requested`.
     pub issued: Option<Issued>,
     /// When it was made.

@@ -6,8 +6,10 @@ mod access;
 mod bank;
 mod credential;
 mod names;
+mod procedure;
 
 pub use access::{Caller, CallerName, GrantRule, Operation, Role};
 pub use bank::{Bank, BankError, Binding, Host};
 pub use credential::{Credential, Environment, Issued, Purpose, Version, VersionState};
 pub use names::{Name, NameError, VersionId};
+pub use procedure::{LEAD_TIME_DAYS_MAX, Procedure, RotationTerms};

@@ -41,9 +41,11 @@ impl CredentialService for Api {
         };
         let enrolled = self.0.registry.enrol(&caller, request, deadline).await;
         let enrolled = enrolled.map_err(|error| status_of(&error))?;
+        let algorithms = enrolled.decrypts.iter().map(|a| a.name().to_owned());
         Ok(Response::new(v1::EnrolCredentialResponse {
             version: Some(self.version(&enrolled.version)?),
-            csr_pem: enrolled.csr_pem,
+            csr_pem: enrolled.csr_pem.unwrap_or_default(),
+            decryption_algorithms: algorithms.collect(),
         }))
     }
 

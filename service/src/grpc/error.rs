@@ -25,6 +25,7 @@ use crate::authn::AuthnError;
 use crate::authz::{Denied, NotBound};
 use crate::backend::BackendError;
 use crate::bank::ApplyError;
+use crate::bank::rotation::campaign::RotationError;
 use crate::credential::{CredentialError, CsrError};
 use crate::domain::NameError;
 use crate::policy::Unfit;
@@ -224,10 +225,16 @@ impl OnWire for SigningError {
             Self::Rebound { bound, .. } => {
                 Fault::new(Code::FailedPrecondition, self.reason()).with("bound", bound.resource())
             }
+            Self::Held { until, .. } => {
+                Fault::new(Code::FailedPrecondition, self.reason()).with("until", until)
+            }
             Self::Unfit(error) => error.fault(),
             Self::Refused(error) => error.fault(),
             Self::Backend(error) => error.fault(),
             Self::Audit(error) => error.fault(),
+            Self::Jwe(_) | Self::Undecryptable(_) => {
+                Fault::new(Code::InvalidArgument, self.reason()).field("jwe")
+            }
             Self::Late => Fault::new(Code::DeadlineExceeded, self.reason()),
             Self::SelfVerification(_) | Self::Broken => Fault::new(Code::Internal, self.reason()),
         }
@@ -252,6 +259,9 @@ impl OnWire for CredentialError {
             Self::PurposeDiffers { .. } => {
                 Fault::new(Code::FailedPrecondition, "PURPOSE_DIFFERS").field("purpose")
             }
+            Self::WithoutCertificate(_) => {
+                Fault::new(Code::FailedPrecondition, "CREDENTIAL_WITHOUT_CERTIFICATE")
+            }
             Self::Csr(CsrError::Subject { field, .. }) => {
                 let field = format!("subject.{field}");
                 Fault::new(Code::InvalidArgument, "SUBJECT_INVALID").field(field)
@@ -272,9 +282,38 @@ impl OnWire for CredentialError {
                     .with("findings", codes.join(","))
             }
             Self::State { .. } => Fault::new(Code::FailedPrecondition, "STATE_FORBIDS"),
+            Self::RotationOpen(_) => Fault::new(Code::FailedPrecondition, "ROTATION_OPEN"),
             Self::NotValidNow(_) => {
                 Fault::new(Code::FailedPrecondition, "CERTIFICATE_NOT_VALID_NOW")
             }
+            Self::Change(error) => error.fault(),
+        }
+    }
+}
+
+impl OnWire for RotationError {
+    fn fault(&self) -> Fault {
+        let not_now = |reason| Fault::new(Code::FailedPrecondition, reason);
+        let invalid = |reason, field: &str| Fault::new(Code::InvalidArgument, reason).field(field);
+        match self {
+            Self::CredentialUnknown(_) => Fault::new(Code::NotFound, "CREDENTIAL_UNKNOWN"),
+            Self::NotOpen(_) => Fault::new(Code::NotFound, "ROTATION_NOT_OPEN"),
+            Self::Open { .. } => not_now("ROTATION_OPEN"),
+            Self::VersionUnfit { .. } => not_now("VERSION_UNFIT").field("version"),
+            Self::UnderWay(_) => not_now("ROTATION_UNDER_WAY"),
+            Self::Count => invalid("COUNT_OUT_OF_RANGE", "banks"),
+            Self::NotMoving(_) => not_now("BANK_NOT_MOVING").field("banks"),
+            Self::Environment { .. } => not_now("ENVIRONMENT_MISMATCH").field("banks"),
+            Self::CanaryTransport => invalid("CANARY_TRANSPORT", "step"),
+            Self::Refused { source, bank } if source.is_invalid() => {
+                invalid(source.reason(), "step").with("bank", bank)
+            }
+            Self::Refused { source, bank } => not_now(source.reason()).with("bank", bank),
+            Self::Behind(banks) => {
+                let banks: Vec<_> = banks.iter().map(crate::domain::Name::as_str).collect();
+                not_now("BANKS_NOT_MOVED").with("banks", banks.join(","))
+            }
+            Self::Reason => invalid("REASON_INVALID", "reason"),
             Self::Change(error) => error.fault(),
         }
     }

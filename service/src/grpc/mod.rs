@@ -7,11 +7,13 @@ mod access;
 mod audit;
 mod bank;
 mod credential;
+mod decryption;
 mod edge;
 mod entry;
 mod error;
 mod jwt;
 pub mod listener;
+mod rotation;
 mod signing;
 mod status;
 mod tls;
@@ -26,7 +28,9 @@ use sealkeep_proto::v1::access_service_server::AccessServiceServer;
 use sealkeep_proto::v1::audit_service_server::AuditServiceServer;
 use sealkeep_proto::v1::bank_service_server::BankServiceServer;
 use sealkeep_proto::v1::credential_service_server::CredentialServiceServer;
+use sealkeep_proto::v1::decryption_service_server::DecryptionServiceServer;
 use sealkeep_proto::v1::jwt_service_server::JwtServiceServer;
+use sealkeep_proto::v1::rotation_service_server::RotationServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
 use sealkeep_proto::v1::status_service_server::StatusServiceServer;
 use sealkeep_proto::v1::tls_service_server::TlsServiceServer;
@@ -118,9 +122,11 @@ pub async fn serve(
         .add_optional_service(reflection)
         .add_service(capped!(SigningServiceServer))
         .add_service(capped!(JwtServiceServer))
+        .add_service(capped!(DecryptionServiceServer))
         .add_service(capped!(TlsServiceServer))
         .add_service(capped!(CredentialServiceServer))
         .add_service(capped!(BankServiceServer))
+        .add_service(capped!(RotationServiceServer))
         .add_service(capped!(AccessServiceServer))
         .add_service(capped!(AuditServiceServer))
         .add_service(capped!(StatusServiceServer))

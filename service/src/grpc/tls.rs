@@ -9,6 +9,7 @@ use super::Api;
 use super::entry::{Entry, enter};
 use super::error::{invalid, status_of};
 use crate::authz;
+use crate::bank::rotation::moving::Pick;
 use crate::domain::{CallerName, Issued, Operation, Version, VersionId};
 use crate::signing::{Handshake, Released, SigningError, TlsInput};
 
@@ -27,10 +28,15 @@ impl TlsService for Api {
             .map_err(|denied| status_of(&denied))?;
         let destination = grant.destination();
         let not_bound = || status_of(&SigningError::NotBound(grant.not_bound()));
-        let version = destination
-            .bound
-            .get(grant.credential())
-            .ok_or_else(not_bound)?;
+        let now = self.0.clock.now();
+        let pick = destination.pick(grant.credential().as_str(), now, || u8::MAX);
+        let version = match pick.ok_or_else(not_bound)? {
+            Pick::Version(version) => version,
+            Pick::Held { until } => {
+                let bank = destination.bank.name.to_string();
+                return Err(status_of(&SigningError::Held { bank, until }));
+            }
+        };
         let (certificate_chain, signature_schemes) = identity(version);
         let leaf = version.issued.as_ref().map(Issued::leaf);
         Ok(Response::new(v1::GetTlsIdentityResponse {

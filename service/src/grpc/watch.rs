@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sealkeep_proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
@@ -13,6 +14,7 @@ use super::Rooms;
 use super::error::status_of;
 use super::tls::identity;
 use crate::authz::{self, Denied};
+use crate::bank::rotation::moving::Pick;
 use crate::domain::{CallerName, Operation, Purpose, Role};
 use crate::world::Snapshot;
 
@@ -31,7 +33,7 @@ pub(super) struct Watch {
 pub(super) fn start(rooms: Arc<Rooms>, watch: Watch) -> Result<Updates, Status> {
     let mut changed = rooms.world.subscribe();
     let first = watch
-        .view(&rooms.world.load())
+        .view(&rooms.world.load(), rooms.clock.now())
         .map_err(|denied| status_of(&denied))?;
     let (updates, stream) = mpsc::channel(4);
     tokio::spawn(async move {
@@ -44,7 +46,7 @@ pub(super) fn start(rooms: Arc<Rooms>, watch: Watch) -> Result<Updates, Status> 
                 change = changed.changed() => if change.is_err() { return },
                 () = updates.closed() => return,
             }
-            let update = match watch.view(&rooms.world.load()) {
+            let update = match watch.view(&rooms.world.load(), rooms.clock.now()) {
                 Ok(view) if view == last => continue,
                 Ok(view) => {
                     last = view.clone();
@@ -63,11 +65,16 @@ pub(super) fn start(rooms: Arc<Rooms>, watch: Watch) -> Result<Updates, Status> 
 }
 
 impl Watch {
-    fn view(&self, snapshot: &Snapshot) -> Result<v1::WatchCredentialResponse, Denied> {
+    fn view(
+        &self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Result<v1::WatchCredentialResponse, Denied> {
         self.authorize(snapshot)?;
         let destination = snapshot.banks.get(self.bank.as_str());
-        let bound = destination.and_then(|d| d.bound.get(self.credential.as_str()));
-        let Some(version) = bound else {
+        let pick = destination.and_then(|d| d.pick(&self.credential, now, || u8::MAX));
+        // While the bank changes over, watchers see no version; the change of the binding ends it.
+        let Some(Pick::Version(version)) = pick else {
             return Ok(v1::WatchCredentialResponse::default());
         };
         let (certificate_chain, signature_schemes) = identity(version);

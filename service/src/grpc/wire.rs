@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use prost_types::Timestamp as WireTime;
-use sealkeep_profiles::algorithm::HashAlgorithm;
+use sealkeep_profiles::algorithm::{HashAlgorithm, PublicKey};
 use sealkeep_profiles::qualified::Psd2Statement;
 use sealkeep_proto::v1;
 use tonic::Status;
@@ -12,8 +12,8 @@ use tonic::Status;
 use super::error::invalid;
 use crate::backend::KeySpec;
 use crate::domain::{
-    Bank, Caller, CallerName, Credential, Environment, GrantRule, Host, Name, Operation, Purpose,
-    Role, Version, VersionState,
+    Bank, Caller, CallerName, Credential, Environment, GrantRule, Host, Name, Operation, Procedure,
+    Purpose, Role, RotationTerms, Version, VersionState,
 };
 use crate::world::Destination;
 
@@ -33,7 +33,8 @@ pub(super) fn purpose(wire: i32) -> Result<Purpose, Status> {
     match v1::Purpose::try_from(wire) {
         Ok(v1::Purpose::Transport) => Ok(Purpose::Transport),
         Ok(v1::Purpose::Seal) => Ok(Purpose::Seal),
-        _ => Err(invalid("purpose", "transport or seal")),
+        Ok(v1::Purpose::Decryption) => Ok(Purpose::Decryption),
+        _ => Err(invalid("purpose", "transport, seal or decryption")),
     }
 }
 
@@ -41,6 +42,7 @@ fn purpose_out(purpose: Purpose) -> v1::Purpose {
     match purpose {
         Purpose::Transport => v1::Purpose::Transport,
         Purpose::Seal => v1::Purpose::Seal,
+        Purpose::Decryption => v1::Purpose::Decryption,
     }
 }
 
@@ -108,6 +110,20 @@ pub(super) fn credential(credential: &Credential, token: &str) -> v1::Credential
     }
 }
 
+/// What a bank that encrypts to us has to know of a decryption version (RFC 7517 section 4); the thumbprint names it.
+fn encryption_jwk(version: &Version) -> String {
+    let (None, Ok(key)) = (
+        &version.csr_der,
+        PublicKey::from_spki_der(&version.spki_der),
+    ) else {
+        return String::new();
+    };
+    let mut jwk = key.jwk();
+    jwk["use"] = "enc".into();
+    jwk["kid"] = key.jwk_sha256().into();
+    jwk.to_string()
+}
+
 pub(super) fn version(version: &Version, token: &str) -> v1::Version {
     let issued = version.issued.as_ref();
     v1::Version {
@@ -125,6 +141,7 @@ pub(super) fn version(version: &Version, token: &str) -> v1::Version {
             local: version.evidence.local,
         }),
         certificate: issued.map(|issued| certificate(issued.leaf())),
+        encryption_jwk: encryption_jwk(version),
         create_time: Some(time(version.created)),
         environment: issued
             .map_or(v1::Environment::Unspecified, |i| {
@@ -179,6 +196,7 @@ pub(super) fn bank(wire: v1::Bank) -> Result<Bank, Status> {
     for text in &wire.credentials {
         credentials.push(name(&field("credentials"), text.clone())?);
     }
+    let rotation = rotation_terms(wire.rotation.unwrap_or_default(), &field)?;
     Ok(Bank {
         name: name("banks.name", wire.name)?,
         environment,
@@ -189,6 +207,7 @@ pub(super) fn bank(wire: v1::Bank) -> Result<Bank, Status> {
         credentials,
         tls12_allowed: wire.tls12_allowed,
         oauth_profile: wire.oauth_profile,
+        rotation,
     })
 }
 
@@ -213,6 +232,54 @@ pub(super) fn bank_out(destination: &Destination) -> v1::Bank {
         tls12_allowed: bank.tls12_allowed,
         bindings: bank.credentials.iter().map(binding).collect(),
         oauth_profile: bank.oauth_profile.clone(),
+        rotation: Some(v1::RotationTerms {
+            procedure: procedure_out(bank.rotation.procedure).into(),
+            lead_time_days: Some(bank.rotation.lead_time_days),
+            contact: bank.rotation.contact.clone(),
+            enforces_cabf_validity: bank.rotation.enforces_cabf_validity,
+            wants_digital_signature: bank.rotation.wants_digital_signature,
+        }),
+    }
+}
+
+/// What is not said is the careful default.
+fn rotation_terms(
+    wire: v1::RotationTerms,
+    field: &dyn Fn(&str) -> String,
+) -> Result<RotationTerms, Status> {
+    let default = RotationTerms::default();
+    let procedure = match v1::Procedure::try_from(wire.procedure) {
+        Ok(v1::Procedure::Unspecified) => default.procedure,
+        Ok(v1::Procedure::None) => Procedure::None,
+        Ok(v1::Procedure::Overlap) => Procedure::Overlap,
+        Ok(v1::Procedure::Announce) => Procedure::Announce,
+        Ok(v1::Procedure::SwapAt) => Procedure::SwapAt,
+        Ok(v1::Procedure::Directory) => Procedure::Directory,
+        Ok(v1::Procedure::Register) => Procedure::Register,
+        Ok(v1::Procedure::PublishUrl) => Procedure::PublishUrl,
+        Err(_) => {
+            let words: Vec<_> = Procedure::ALL.iter().map(|p| p.as_str()).collect();
+            return Err(invalid(&field("rotation.procedure"), words.join(", ")));
+        }
+    };
+    Ok(RotationTerms {
+        procedure,
+        lead_time_days: wire.lead_time_days.unwrap_or(default.lead_time_days),
+        contact: wire.contact,
+        enforces_cabf_validity: wire.enforces_cabf_validity,
+        wants_digital_signature: wire.wants_digital_signature,
+    })
+}
+
+pub(super) fn procedure_out(procedure: Procedure) -> v1::Procedure {
+    match procedure {
+        Procedure::None => v1::Procedure::None,
+        Procedure::Overlap => v1::Procedure::Overlap,
+        Procedure::Announce => v1::Procedure::Announce,
+        Procedure::SwapAt => v1::Procedure::SwapAt,
+        Procedure::Directory => v1::Procedure::Directory,
+        Procedure::Register => v1::Procedure::Register,
+        Procedure::PublishUrl => v1::Procedure::PublishUrl,
     }
 }
 
@@ -261,6 +328,7 @@ fn operation(wire: i32) -> Result<Operation, Status> {
         Ok(v1::Operation::SignDpopProof) => Ok(Operation::SignDpopProof),
         Ok(v1::Operation::SignRegistration) => Ok(Operation::SignRegistration),
         Ok(v1::Operation::SignJwtBody) => Ok(Operation::SignJwtBody),
+        Ok(v1::Operation::DecryptJwe) => Ok(Operation::DecryptJwe),
         Ok(v1::Operation::Unspecified) | Err(_) => {
             let words = Operation::ALL.map(Operation::as_str).join(", ");
             Err(invalid("callers.grants.operations", words))
@@ -284,6 +352,7 @@ pub(super) fn caller_out(caller: &Caller) -> v1::Caller {
         Operation::SignDpopProof => v1::Operation::SignDpopProof.into(),
         Operation::SignRegistration => v1::Operation::SignRegistration.into(),
         Operation::SignJwtBody => v1::Operation::SignJwtBody.into(),
+        Operation::DecryptJwe => v1::Operation::DecryptJwe.into(),
     };
     let grant = |grant: &GrantRule| v1::Grant {
         operations: grant.operations.iter().map(operation).collect(),

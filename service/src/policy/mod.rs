@@ -17,7 +17,7 @@ use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::request::HttpRequest;
 
 use crate::authz::{self, Grant};
-use crate::domain::{CallerName, Issued, Operation, Version, VersionId};
+use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId};
 use crate::world::Destination;
 
 /// What the rules may look at.
@@ -44,7 +44,7 @@ pub enum Facts<'a> {
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Unfit {
     /// The version does not sign in its state.
-    #[error("{version} is {state} and signs nothing")]
+    #[error("{version} is {state}; its key is not used")]
     VersionState {
         /// Which version.
         version: VersionId,
@@ -183,7 +183,7 @@ pub fn decide(
     grant: Grant,
     version: &Version,
     issued: &Issued,
-    purpose: crate::domain::Purpose,
+    purpose: Purpose,
     facts: Facts<'_>,
     now: Timestamp,
 ) -> Result<Permit, Unfit> {
@@ -196,17 +196,7 @@ pub fn decide(
         facts,
         now,
     };
-    if !version.state.signs() {
-        let (version, state) = (version.id.clone(), version.state.as_str());
-        return Err(Unfit::VersionState { version, state });
-    }
-    if purpose != authz::purpose(grant.operation()) {
-        return Err(Unfit::Purpose {
-            version: version.id.clone(),
-            purpose: purpose.as_str(),
-            operation: grant.operation().as_str(),
-        });
-    }
+    usable(&grant, version, purpose)?;
     environment::check(&case, issued.environment, bank.environment)?;
     validity::check(&case)?;
     host::check(&case)?;
@@ -218,6 +208,38 @@ pub fn decide(
         destination: Some(destination.clone()),
         bank_operation,
     })
+}
+
+/// Whether something may be decrypted. A decryption key has no certificate: it has no end, no world and no role, and the
+/// binding alone says which bank it is for.
+pub fn decide_decryption(
+    grant: Grant,
+    version: &Version,
+    purpose: Purpose,
+) -> Result<Permit, Unfit> {
+    usable(&grant, version, purpose)?;
+    Ok(Permit {
+        caller: grant.caller().clone(),
+        operation: grant.operation(),
+        destination: Some(grant.destination().clone()),
+        bank_operation: None,
+    })
+}
+
+/// A key does what it is for, while its version is in use.
+fn usable(grant: &Grant, version: &Version, purpose: Purpose) -> Result<(), Unfit> {
+    if !version.state.signs() {
+        let (version, state) = (version.id.clone(), version.state.as_str());
+        return Err(Unfit::VersionState { version, state });
+    }
+    if purpose != authz::purpose(grant.operation()) {
+        return Err(Unfit::Purpose {
+            version: version.id.clone(),
+            purpose: purpose.as_str(),
+            operation: grant.operation().as_str(),
+        });
+    }
+    Ok(())
 }
 
 /// What every rule gets.

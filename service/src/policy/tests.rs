@@ -57,6 +57,7 @@ impl Scene {
         let qtsp = Qtsp::create(KeyKind::EcP256, now()).unwrap();
         let kind = match self.purpose {
             Purpose::Seal => Kind::Qsealc,
+            Purpose::Decryption => unreachable!("has no certificate"),
             Purpose::Transport => Kind::Qwac,
         };
         let mut order = Order::new(kind, &self.roles);
@@ -65,7 +66,7 @@ impl Scene {
         order.organization_identifier = Some("PSDDE-BAFIN-123456".into());
         order.common_name = Some("tpp.demo-tpp.com".into());
         order.dns_names = match self.purpose {
-            Purpose::Seal => vec![],
+            Purpose::Seal | Purpose::Decryption => vec![],
             Purpose::Transport => vec!["tpp.demo-tpp.com".into()],
         };
         let key = SoftwareKey::generate(KeyKind::EcP256).unwrap();
@@ -104,7 +105,7 @@ impl Scene {
                 never_extractable: true,
                 local: true,
             },
-            csr_der: vec![],
+            csr_der: None,
             issued: Some(issued.clone()),
             created: now(),
         });
@@ -124,6 +125,7 @@ impl Scene {
             settings: BTreeMap::new(),
             credentials: vec![name("cred")],
             tls12_allowed: self.tls12_allowed,
+            rotation: Default::default(),
         };
         let bound = BTreeMap::from([(name("cred"), version.clone())]);
         let profile = Catalog::embedded().get(self.profile).unwrap();

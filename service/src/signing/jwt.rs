@@ -12,6 +12,7 @@ use sealkeep_profiles::request::{BodyParts, HttpRequest, RequestParts};
 use uuid::Uuid;
 
 use super::{Asked, Bound, Ready, Released, Signing, SigningError};
+use crate::bank::rotation::moving::share;
 use crate::domain::{CallerName, Operation};
 use crate::policy::{self, Facts};
 
@@ -129,7 +130,8 @@ impl Signing {
                 (JwtRequest::Body(&http), Facts::Http(&http))
             }
         };
-        let bound = Bound::of(&grant, &snapshot)?;
+        let jti = Uuid::new_v4().to_string();
+        let bound = Bound::of(&grant, &snapshot, now, || share(jti.as_bytes()))?;
         let destination = grant.destination().clone();
         let permit = policy::decide(
             grant,
@@ -145,7 +147,6 @@ impl Signing {
             _ => &destination.oauth_profile,
         };
         let (certificate, settings) = (bound.certificate(), &destination.settings);
-        let jti = Uuid::new_v4().to_string();
         let prepared = profile.prepare_jwt(&request, certificate, settings, &jti, now)?;
         Ok(Ready {
             permit,

@@ -29,8 +29,8 @@ pub struct NewVersion {
     pub key_algorithm: String,
     /// What the token said about the private key.
     pub evidence: KeyEvidence,
-    /// The PKCS#10 request, DER.
-    pub csr_der: Vec<u8>,
+    /// The PKCS#10 request, DER; none for decryption.
+    pub csr_der: Option<Vec<u8>>,
     /// When.
     pub created: Timestamp,
 }
@@ -103,7 +103,7 @@ impl Store {
         .bind(&new.spki_der)
         .bind(&new.key_algorithm)
         .bind(serde_json::to_string(&new.evidence).map_err(|e| damaged("version", e))?)
-        .bind(&new.csr_der)
+        .bind(new.csr_der.as_deref().unwrap_or_default())
         .bind(new.created.as_microsecond())
         .execute(&mut *tx)
         .await?;
@@ -195,7 +195,7 @@ fn version(row: &SqliteRow) -> Result<Version, StoreError> {
         key_algorithm: row.try_get("key_algorithm")?,
         spki_der,
         evidence,
-        csr_der: row.try_get("csr")?,
+        csr_der: Some(row.try_get("csr")?).filter(|csr: &Vec<u8>| !csr.is_empty()),
         issued: issued(row)?,
         created: Timestamp::from_microsecond(row.try_get("created_us")?)
             .map_err(|e| damaged("version", e))?,

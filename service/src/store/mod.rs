@@ -9,6 +9,7 @@ mod access;
 mod audit;
 mod bank;
 mod credential;
+mod rotation;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,6 +22,7 @@ use sqlx::{Row, SqlitePool};
 
 pub use audit::AuditLine;
 pub use credential::{IssuedRow, NewVersion};
+pub use rotation::{StateChange, StepRow};
 
 /// How long a statement waits for another writer, milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 1_000;

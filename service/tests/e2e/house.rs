@@ -221,7 +221,7 @@ sandbox_anchor_files = ["qtsp/root.pem"]
             credential: name.to_owned(),
             purpose: purpose.into(),
             key_algorithm: key.into(),
-            subject: Some(v1::CertificateSubject {
+            subject: (purpose != Purpose::Decryption).then(|| v1::CertificateSubject {
                 country: "DE".to_owned(),
                 organization: "Demo TPP GmbH".to_owned(),
                 organization_identifier: ORGANIZATION.to_owned(),

@@ -11,10 +11,12 @@
 
 mod admin;
 mod crash;
+mod decryption;
 mod handshakes;
 mod house;
 mod jwt;
 mod profiles;
+mod rotation;
 mod signing;
 mod startup;
 mod tls;

@@ -5,7 +5,7 @@
 use crate::failure::Failure;
 use crate::files;
 use crate::report::{Report, pairs, table};
-use crate::words::{environment, name, short};
+use crate::words::{environment, name, procedure, short};
 use clap::Subcommand;
 use sealkeep_client::Sealkeep;
 use sealkeep_client::v1::bank_service_client::BankServiceClient;
@@ -120,6 +120,8 @@ async fn show(sealkeep: &Sealkeep, bank: String) -> Result<Report, Failure> {
         ("settings", settings.join(" ")),
         ("TLS", tls.to_owned()),
         ("bound", bindings(&bank)),
+        ("rotation", terms(&bank)),
+        ("contact", contact(&bank).to_owned()),
     ]);
     Ok(Report::new(text, to_json(&bank)))
 }
@@ -159,7 +161,28 @@ fn bindings(bank: &Bank) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// `swap_at, 10 days, enforces CA/B validity`.
+fn terms(bank: &Bank) -> String {
+    let Some(terms) = &bank.rotation else {
+        return String::new();
+    };
+    let mut words = vec![procedure(terms.procedure).to_owned()];
+    words.extend(terms.lead_time_days.map(|days| format!("{days} days")));
+    if terms.enforces_cabf_validity {
+        words.push("enforces CA/B validity".to_owned());
+    }
+    if terms.wants_digital_signature {
+        words.push("wants digitalSignature".to_owned());
+    }
+    words.join(", ")
+}
+
+fn contact(bank: &Bank) -> &str {
+    bank.rotation.as_ref().map_or("", |terms| &terms.contact)
+}
+
 fn to_json(bank: &Bank) -> Value {
+    let terms = bank.rotation.clone().unwrap_or_default();
     let binding = |binding: &sealkeep_client::v1::Binding| json!({ "credential": binding.credential, "version": binding.version });
     json!({
         "name": bank.name,
@@ -172,5 +195,12 @@ fn to_json(bank: &Bank) -> Value {
         "credentials": bank.credentials,
         "tls12_allowed": bank.tls12_allowed,
         "bindings": bank.bindings.iter().map(binding).collect::<Vec<_>>(),
+        "rotation": {
+            "procedure": procedure(terms.procedure),
+            "lead_time_days": terms.lead_time_days,
+            "contact": terms.contact,
+            "enforces_cabf_validity": terms.enforces_cabf_validity,
+            "wants_digital_signature": terms.wants_digital_signature,
+        },
     })
 }

@@ -14,10 +14,10 @@ use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{
     ActivateVersionRequest, CertificateSubject, EnrolCredentialRequest, Finding,
     GetCertificateSigningRequestRequest, GetCredentialRequest, InstallCertificateRequest,
-    KeyAlgorithm, ListCredentialsRequest, Purpose,
+    KeyAlgorithm, ListCredentialsRequest, Purpose, Version,
 };
 use sealkeep_client::{Sealkeep, clock};
-use serde_json::json;
+use serde_json::{Value, json};
 use shown::{details, to_json, version_json, version_line, versions_table};
 use std::path::PathBuf;
 
@@ -67,6 +67,9 @@ pub(crate) enum Verb {
     },
 }
 
+/// The purposes whose keys get a certificate, and so need its subject.
+const CERTIFIED: [(&str, &str); 2] = [("purpose", "transport"), ("purpose", "seal")];
+
 #[derive(Debug, Args)]
 pub(crate) struct Enrol {
     /// The credential; made when it does not exist.
@@ -79,17 +82,17 @@ pub(crate) struct Enrol {
     #[arg(long)]
     key: Key,
     /// ISO 3166-1 alpha-2 code.
-    #[arg(long)]
-    country: String,
+    #[arg(long, required_if_eq_any = CERTIFIED)]
+    country: Option<String>,
     /// Legal name.
-    #[arg(long)]
-    organization: String,
+    #[arg(long, required_if_eq_any = CERTIFIED)]
+    organization: Option<String>,
     /// ETSI identifier, for example PSDDE-BAFIN-123456.
-    #[arg(long)]
-    organization_identifier: String,
+    #[arg(long, required_if_eq_any = CERTIFIED)]
+    organization_identifier: Option<String>,
     /// Common name; for a QWAC one of its DNS names.
-    #[arg(long)]
-    common_name: String,
+    #[arg(long, required_if_eq_any = CERTIFIED)]
+    common_name: Option<String>,
     /// DNS name of a QWAC; may be repeated.
     #[arg(long = "dns", value_name = "NAME")]
     dns: Vec<String>,
@@ -118,10 +121,10 @@ impl Enrol {
             purpose: Purpose::from(self.purpose).into(),
             key_algorithm: KeyAlgorithm::from(self.key).into(),
             subject: Some(CertificateSubject {
-                country: self.country,
-                organization: self.organization,
-                organization_identifier: self.organization_identifier,
-                common_name: self.common_name,
+                country: self.country.unwrap_or_default(),
+                organization: self.organization.unwrap_or_default(),
+                organization_identifier: self.organization_identifier.unwrap_or_default(),
+                common_name: self.common_name.unwrap_or_default(),
                 dns_names: self.dns,
             }),
         };
@@ -138,6 +141,9 @@ impl Enrol {
             "{name}: {} key made in token {}",
             version.key_algorithm, version.token
         );
+        if self.purpose == For::Decryption {
+            return Ok(published(&version, &answer.decryption_algorithms).note(made));
+        }
         let json = json!({ "version": version_json(&version), "csr_pem": answer.csr_pem });
         let next =
             format!("next: have it issued, then `sealkeep credential install {name} CHAIN.pem`");
@@ -148,6 +154,22 @@ impl Enrol {
         }
         Ok(report.note(next))
     }
+}
+
+/// A key that banks encrypt to: what they have to know of it.
+fn published(version: &Version, algorithms: &[String]) -> Report {
+    let jwk: Value = serde_json::from_str(&version.encryption_jwk).unwrap_or_default();
+    let json = json!({
+        "version": version_json(version),
+        "encryption_jwk": jwk,
+        "decryption_algorithms": algorithms,
+    });
+    let name = short(&version.name);
+    Report::new(format!("{jwk:#}\n"), json)
+        .note(format!("the token decrypts {}", algorithms.join(", ")))
+        .note(format!(
+            "next: give banks this key, then `sealkeep credential activate {name}`"
+        ))
 }
 
 async fn csr(sealkeep: &Sealkeep, name: String, out: Option<PathBuf>) -> Result<Report, Failure> {

@@ -225,6 +225,18 @@ fn way_out(error: &Error) -> Option<&'static str> {
             "nothing was installed; have the certificate issued again without the findings"
         }
         "STATE_FORBIDS" => "`sealkeep credential show` says in which state the version is",
+        "CUTOVER_IN_PROGRESS" => {
+            "the bank takes the new certificate right now; try again when the window is over"
+        }
+        "ROTATION_NOT_OPEN" => "begin one: sealkeep rotation start NAME --reason WHY",
+        "ROTATION_OPEN" => "`sealkeep rotation status` shows how far it is",
+        "ROTATION_WITHOUT_VERSION" => {
+            "enrol and install a version, then: sealkeep rotation attach NAME@N"
+        }
+        "NOT_ANNOUNCED" => "tell the bank first: sealkeep rotation announce NAME BANK --bundle DIR",
+        "NOT_ACCEPTED" => "when the bank says yes: sealkeep rotation accept NAME BANK",
+        "MOMENT_MISSING" => "say --replaces-old --at TIME --window MINUTES as agreed with the bank",
+        "BANKS_NOT_MOVED" => "`sealkeep rotation status` shows which banks and what they wait for",
         "CREDENTIAL_UNKNOWN" => "`sealkeep credential list` shows the credentials",
         "PIN_REFUSED" | "PIN_LOCKED" | "PIN_FINAL_TRY" => {
             "the PIN is not tried again until an operator acts; `sealkeep status` tells more"

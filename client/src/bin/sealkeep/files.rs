@@ -4,7 +4,9 @@
 //! a file.
 
 use crate::failure::Failure;
-use sealkeep_client::v1::{Bank, Caller, Environment, Grant, Operation, Role};
+use sealkeep_client::v1::{
+    Bank, Caller, Environment, Grant, Operation, Procedure, Role, RotationTerms,
+};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -49,6 +51,13 @@ pub(crate) fn argument_bytes(argument: &str) -> Result<Vec<u8>, Failure> {
         Some(path) => read_bytes(Path::new(path)),
         None => Ok(argument.as_bytes().to_vec()),
     }
+}
+
+/// The text of an argument that is like [`argument_bytes`], without the line end that files have.
+pub(crate) fn argument_text(flag: &str, argument: &str) -> Result<String, Failure> {
+    let text = String::from_utf8(argument_bytes(argument)?)
+        .map_err(|_| Failure::usage(format!("{flag}: not UTF-8")))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The banks of a file.
@@ -124,6 +133,53 @@ struct BankEntry {
     tls12_allowed: bool,
     #[serde(default)]
     settings: BTreeMap<String, String>,
+    rotation: Option<RotationEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotationEntry {
+    procedure: ProcedureWord,
+    lead_time_days: Option<u32>,
+    #[serde(default)]
+    contact: String,
+    #[serde(default)]
+    enforces_cabf_validity: bool,
+    #[serde(default)]
+    wants_digital_signature: bool,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ProcedureWord {
+    None,
+    Overlap,
+    Announce,
+    SwapAt,
+    Directory,
+    Register,
+    PublishUrl,
+}
+
+impl From<RotationEntry> for RotationTerms {
+    fn from(entry: RotationEntry) -> Self {
+        let procedure = match entry.procedure {
+            ProcedureWord::None => Procedure::None,
+            ProcedureWord::Overlap => Procedure::Overlap,
+            ProcedureWord::Announce => Procedure::Announce,
+            ProcedureWord::SwapAt => Procedure::SwapAt,
+            ProcedureWord::Directory => Procedure::Directory,
+            ProcedureWord::Register => Procedure::Register,
+            ProcedureWord::PublishUrl => Procedure::PublishUrl,
+        };
+        Self {
+            procedure: procedure.into(),
+            lead_time_days: entry.lead_time_days,
+            contact: entry.contact,
+            enforces_cabf_validity: entry.enforces_cabf_validity,
+            wants_digital_signature: entry.wants_digital_signature,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -150,6 +206,7 @@ impl From<BankEntry> for Bank {
             credentials: entry.credentials,
             tls12_allowed: entry.tls12_allowed,
             bindings: Vec::new(),
+            rotation: entry.rotation.map(RotationTerms::from),
         }
     }
 }
@@ -197,6 +254,7 @@ enum OperationWord {
     SignDpopProof,
     SignRegistration,
     SignJwtBody,
+    DecryptJwe,
 }
 
 impl From<CallerEntry> for Caller {
@@ -227,6 +285,7 @@ impl From<GrantEntry> for Grant {
             OperationWord::SignDpopProof => Operation::SignDpopProof,
             OperationWord::SignRegistration => Operation::SignRegistration,
             OperationWord::SignJwtBody => Operation::SignJwtBody,
+            OperationWord::DecryptJwe => Operation::DecryptJwe,
         };
         Self {
             operations: entry
@@ -257,6 +316,10 @@ mod tests {
         tls12_allowed = true
         [bank.settings]
         kid = "7"
+        [bank.rotation]
+        procedure = "swap_at"
+        lead_time_days = 10
+        contact = "psd2@demo-bank.example"
     "#;
 
     const ACCESS: &str = r#"
@@ -285,6 +348,9 @@ mod tests {
         assert_eq!(banks[0].environment(), Environment::Sandbox);
         assert_eq!(banks[0].settings["kid"], "7");
         assert!(banks[0].tls12_allowed);
+        let rotation = banks[0].rotation.as_ref().unwrap();
+        assert_eq!(rotation.procedure(), Procedure::SwapAt);
+        assert_eq!(rotation.lead_time_days, Some(10));
     }
 
     #[test]
@@ -302,6 +368,8 @@ mod tests {
                 "tls12_alowed",
             ),
             (BANKS.replace("sandbox", "staging"), "staging"),
+            (BANKS.replace("swap_at", "swap-at"), "swap-at"),
+            (BANKS.replace("contact =", "contakt ="), "contakt"),
             (BANKS.replace("profile =", "#"), "profile"),
             (
                 BANKS.replace("[\"localhost:8443\"]", "\"localhost\""),

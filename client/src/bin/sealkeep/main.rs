@@ -16,6 +16,7 @@ mod files;
 mod offline;
 mod profile;
 mod report;
+mod rotation;
 mod sign;
 mod status;
 mod verify;
@@ -65,6 +66,9 @@ enum Noun {
     /// Banks as destinations.
     #[command(subcommand)]
     Bank(bank::Verb),
+    /// Banks move from one version of a credential to the next.
+    #[command(subcommand)]
+    Rotation(rotation::Verb),
     /// Callers and what they may do.
     #[command(subcommand)]
     Access(access::Verb),
@@ -108,6 +112,7 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         Noun::Status => status::status(&connect()?).await,
         Noun::Whoami => access::whoami(&connect()?).await,
         Noun::Credential(verb) => verb.run(&connect()?).await,
+        Noun::Rotation(verb) => verb.run(&connect()?).await,
         // Files are read before anybody is asked, so that a typing error needs no service.
         Noun::Bank(verb) => verb.run(connect).await,
         Noun::Access(verb) => verb.run(connect).await,
@@ -153,6 +158,7 @@ mod tests {
              --organization-identifier PSDDE-BAFIN-123456 --common-name acme.example --out csr.pem",
             "sealkeep credential enrol q --purpose transport --key ec-p256 --country DE --organization A \
              --organization-identifier PSDDE-BAFIN-1 --common-name a.example --dns a.example --dns b.example",
+            "sealkeep credential enrol inbox --purpose decryption --key rsa-3072",
             "sealkeep credential csr acme-seal@2 --out csr.pem",
             "sealkeep credential install acme-seal chain.pem --check",
             "sealkeep credential activate acme-seal --rebind",
@@ -161,6 +167,19 @@ mod tests {
             "sealkeep bank apply -f banks.toml --check",
             "sealkeep bank list",
             "sealkeep bank show ing-de",
+            "sealkeep rotation plan acme-seal --qtsp-lead-days 10",
+            "sealkeep rotation start acme-seal --reason CHG-4711",
+            "sealkeep rotation status acme-seal --watch",
+            "sealkeep rotation attach acme-seal@4",
+            "sealkeep rotation announce acme-seal ing-de bnp --bundle out",
+            "sealkeep rotation accept acme-seal abn-amro --replaces-old --at 2026-12-15T10:00+01:00 --window 30",
+            "sealkeep rotation switch acme-seal --all --canary 10%",
+            "sealkeep rotation switch acme-seal ing-de --at 2026-12-15T10:00Z",
+            "sealkeep rotation confirm acme-seal --all",
+            "sealkeep rotation rollback acme-seal ing-de",
+            "sealkeep rotation fail acme-seal ing-de --reason no",
+            "sealkeep rotation complete acme-seal",
+            "sealkeep rotation abort acme-seal --reason no",
             "sealkeep access apply -f access.toml",
             "sealkeep access list",
             "sealkeep audit list --limit 5 --event sign.",
@@ -179,6 +198,17 @@ mod tests {
             "sealkeep verify http -p p --request r --certificate c",
             "sealkeep verify http -p p --response r --set kid=1",
             "sealkeep verify jws -p p --jws @f --payload @g --certificate c",
+            "sealkeep sign jwt client-assertion --bank b --credential c --audience https://h",
+            "sealkeep sign jwt request-object --bank b --fields @f",
+            "sealkeep sign jwt registration --bank b --fields @-",
+            "sealkeep sign jwt dpop --bank b -X GET --access-token @f --nonce n https://h/v1",
+            "sealkeep sign jwt body --bank b -d @f https://h/v1",
+            "sealkeep verify jwt client-assertion -p p --jwt @f --certificate c --set issuer=https://h",
+            "sealkeep verify jwt request-object -p p --jwt @f --certificate c",
+            "sealkeep verify jwt registration -p p --jwt @f --certificate c",
+            "sealkeep verify jwt request-body -p p --jwt @f --certificate c --url https://h/v1",
+            "sealkeep verify jwt answer-body -p p --jwt @f --certificate c",
+            "sealkeep verify jwt dpop --jwt @f -X GET --access-token @f --nonce n --age-max 5 https://h/v1",
             "sealkeep version",
             "sealkeep --addr h:1 --ca a --cert b --client-key c --timeout 3 status",
             "sealkeep status --addr h:1 --timeout 0.5 -q",
@@ -214,6 +244,18 @@ mod tests {
             (
                 "sealkeep sign http --bank b https://h/v1 -H nocolon",
                 ErrorKind::ValueValidation,
+            ),
+            (
+                "sealkeep rotation switch acme-seal",
+                ErrorKind::MissingRequiredArgument,
+            ),
+            (
+                "sealkeep rotation switch acme-seal b --canary 100%",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "sealkeep rotation accept acme-seal b --window 30",
+                ErrorKind::MissingRequiredArgument,
             ),
             (
                 "sealkeep status --timeout never",

@@ -48,6 +48,17 @@ impl Report {
         self
     }
 
+    /// Adds a value: a member for programs, indented JSON under its name for people.
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        let shown = format!("\n{name}\n{value:#}");
+        for line in shown.lines() {
+            self.text.push_str(&printable(line));
+            self.text.push('\n');
+        }
+        self.json[name] = value;
+        self
+    }
+
     /// The check found something: exit code 7.
     pub(crate) fn negative(mut self, negative: bool) -> Self {
         self.negative = negative;

@@ -1,15 +1,17 @@
-//! `sealkeep sign ...`: has one request or payload signed and shows what to set. Sends nothing to a bank.
+//! `sealkeep sign ...`: has one request, payload or JWT signed and shows what to set. Sends nothing to a bank.
 //!
-//! In: a request as it will be sent. Out: the headers to set, or the JWS. Never: a header value made harmless on the way;
+//! In: a request as it will be sent. Out: the headers to set, the JWS or the JWT. Never: a header value made harmless on the way;
 //! `-H $'X-Request-ID: a\r\nX: b'` arrives at the service as it is, to be refused there.
+
+mod jwt;
 
 use crate::explained::{self, CurlBody};
 use crate::failure::Failure;
 use crate::files::argument_bytes;
 use crate::report::Report;
-use crate::words::{name, rfc3339, short};
+use crate::words::{Url, name, rfc3339, short, url};
 use clap::{Args, Subcommand};
-use sealkeep_client::{BodySource, RequestHead, Sealkeep};
+use sealkeep_client::{BankHandle, BodySource, RequestHead, Sealkeep};
 use serde_json::json;
 
 #[derive(Debug, Subcommand)]
@@ -18,26 +20,42 @@ pub(crate) enum Verb {
     Http(Box<Http>),
     /// Sign a payload as the bank's profile says; prints the JWS.
     Jws {
-        /// The bank.
-        #[arg(long, value_parser = name)]
-        bank: String,
-        /// The credential; without it the one the bank lists first.
-        #[arg(long, value_parser = name)]
-        credential: Option<String>,
+        #[command(flatten)]
+        signer: Signer,
         /// The payload: `@file`, `@-` for stdin, or text.
         #[arg(long, value_name = "@FILE|TEXT")]
         payload: String,
     },
+    /// Sign a JWT for the bank's authorisation server; prints it.
+    #[command(subcommand)]
+    Jwt(jwt::Kind),
 }
 
+/// For whom, and with what.
 #[derive(Debug, Args)]
-pub(crate) struct Http {
+pub(crate) struct Signer {
     /// The bank.
     #[arg(long, value_parser = name)]
     bank: String,
     /// The credential; without it the one the bank lists first.
     #[arg(long, value_parser = name)]
     credential: Option<String>,
+}
+
+impl Signer {
+    fn bank(&self, service: Sealkeep) -> BankHandle {
+        let bank = service.bank(&self.bank);
+        match &self.credential {
+            Some(credential) => bank.credential(credential),
+            None => bank,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Http {
+    #[command(flatten)]
+    signer: Signer,
     /// The method; without it GET, or POST when there is a body.
     #[arg(short = 'X', long, value_name = "METHOD")]
     method: Option<String>,
@@ -65,16 +83,10 @@ impl Verb {
     ) -> Result<Report, Failure> {
         match self {
             Self::Http(http) => http.run(connect).await,
-            Self::Jws {
-                bank,
-                credential,
-                payload,
-            } => {
+            Self::Jwt(kind) => kind.run(connect).await,
+            Self::Jws { signer, payload } => {
                 let payload = argument_bytes(&payload)?;
-                let bank = connect()?.bank(&bank);
-                let bank =
-                    credential.map_or(bank.clone(), |credential| bank.credential(&credential));
-                let signed = bank.jws(&payload).await?;
+                let signed = signer.bank(connect()?).jws(&payload).await?;
                 let json = json!({
                     "jws": signed.jws,
                     "version": signed.version,
@@ -112,10 +124,7 @@ impl Http {
         };
         let curl_body = curl_body(self.data.as_deref());
         let body = body.as_deref().map_or(BodySource::Empty, BodySource::Bytes);
-        let bank = connect()?.bank(&self.bank);
-        let bank = self
-            .credential
-            .map_or(bank.clone(), |credential| bank.credential(&credential));
+        let bank = self.signer.bank(connect()?);
         if self.explain {
             let explanation = bank.explain_head(&head, body).await?;
             let curl = explained::curl(&head, &explanation.headers, &curl_body);
@@ -169,29 +178,6 @@ fn default_method(has_body: bool) -> &'static str {
     if has_body { "POST" } else { "GET" }
 }
 
-/// Authority and target of an URL, byte for byte as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Url {
-    authority: String,
-    target: String,
-}
-
-fn url(text: &str) -> Result<Url, String> {
-    let rest = text
-        .strip_prefix("https://")
-        .ok_or("write https://HOST[:PORT]/PATH")?;
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, target) = rest.split_at(end);
-    if authority.is_empty() {
-        return Err("there is no host".to_owned());
-    }
-    let slash = if target.starts_with('/') { "" } else { "/" };
-    Ok(Url {
-        authority: authority.to_owned(),
-        target: format!("{slash}{target}"),
-    })
-}
-
 /// Name and value of a header. One blank after the colon is not part of the value; anything else is.
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("write 'Name: value'")?;
@@ -205,19 +191,6 @@ fn header(text: &str) -> Result<(String, String), String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn urls_are_taken_byte_for_byte() {
-        let parts = |text| url(text).map(|url| (url.authority, url.target)).unwrap();
-        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(
-            parts("https://h:1/v1/%2f/../x?y=%20"),
-            pair("h:1", "/v1/%2f/../x?y=%20")
-        );
-        assert_eq!(parts("https://h"), pair("h", "/"));
-        assert_eq!(parts("https://h?x"), pair("h", "/?x"));
-        assert!(url("http://h/").is_err() && url("https:///x").is_err());
-    }
 
     #[test]
     fn header_values_keep_every_byte() {

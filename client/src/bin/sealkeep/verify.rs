@@ -1,14 +1,15 @@
 //! `sealkeep verify ...`: does what the other side does, and says what differs. Needs no server.
 //!
-//! In: a saved message or a JWS, a profile, a certificate, the time. Out: what is proven, or the first difference with what
+//! In: a saved message, a JWS or a JWT, a profile, a certificate, the time. Out: what is proven, or the first difference with what
 //! would have to be there; exit code 7. Never: trust in a certificate; who gave it has to know whose it is.
 
 mod difference;
+mod jwt;
 mod message;
 
 use crate::explained::string_to_sign;
 use crate::failure::Failure;
-use crate::files::argument_bytes;
+use crate::files::{argument_bytes, argument_text};
 use crate::offline::{Circumstances, ProfileDir, SAVED_MESSAGE_HELP, certificate, saved};
 use crate::report::{Report, pairs, printable};
 use crate::words::rfc3339;
@@ -31,6 +32,9 @@ pub(crate) enum Verb {
     Http(Box<Http>),
     /// Verify a JWS, compact or detached as the profile says.
     Jws(Box<Jws>),
+    /// Verify a JWT of OAuth, or a body that is one.
+    #[command(subcommand)]
+    Jwt(jwt::Kind),
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +89,7 @@ impl Verb {
         match self {
             Self::Http(http) => http.run(),
             Self::Jws(jws) => jws.run(),
+            Self::Jwt(kind) => kind.run(),
         }
     }
 }
@@ -131,9 +136,7 @@ impl Http {
 impl Jws {
     fn run(self) -> Result<Report, Failure> {
         let profile = self.dir.profile(&self.profile)?;
-        let jws = String::from_utf8(argument_bytes(&self.jws)?)
-            .map_err(|_| Failure::usage("--jws: not UTF-8"))?;
-        let jws = jws.trim_end_matches(['\r', '\n']);
+        let jws = &argument_text("--jws", &self.jws)?;
         let payload = self.payload.as_deref().map(argument_bytes).transpose()?;
         let certificate = certificate(&self.certificate)?;
         let (settings, now) = (self.circumstances.settings(), self.circumstances.now());

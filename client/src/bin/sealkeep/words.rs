@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use sealkeep_client::v1::{
-    Environment, Grant, KeyAlgorithm, Operation, Purpose, Role, VersionState,
+    Environment, Grant, KeyAlgorithm, Operation, Procedure, Purpose, Role, VersionState,
 };
 
 /// Days of 24 hours.
@@ -30,6 +30,7 @@ pub(crate) fn purpose(purpose: i32) -> &'static str {
     match Purpose::try_from(purpose) {
         Ok(Purpose::Transport) => "transport",
         Ok(Purpose::Seal) => "seal",
+        Ok(Purpose::Decryption) => "decryption",
         Ok(Purpose::Unspecified) => "",
         Err(_) => "?",
     }
@@ -40,6 +41,20 @@ pub(crate) fn environment(environment: i32) -> &'static str {
         Ok(Environment::Sandbox) => "sandbox",
         Ok(Environment::Production) => "production",
         Ok(Environment::Unspecified) => "",
+        Err(_) => "?",
+    }
+}
+
+pub(crate) fn procedure(procedure: i32) -> &'static str {
+    match Procedure::try_from(procedure) {
+        Ok(Procedure::None) => "none",
+        Ok(Procedure::Overlap) => "overlap",
+        Ok(Procedure::Announce) => "announce",
+        Ok(Procedure::SwapAt) => "swap_at",
+        Ok(Procedure::Directory) => "directory",
+        Ok(Procedure::Register) => "register",
+        Ok(Procedure::PublishUrl) => "publish_url",
+        Ok(Procedure::Unspecified) => "",
         Err(_) => "?",
     }
 }
@@ -65,6 +80,7 @@ pub(crate) fn operations(grant: &Grant) -> String {
         Ok(Operation::SignDpopProof) => "sign-dpop-proof",
         Ok(Operation::SignRegistration) => "sign-registration",
         Ok(Operation::SignJwtBody) => "sign-jwt-body",
+        Ok(Operation::DecryptJwe) => "decrypt-jwe",
         Ok(Operation::Unspecified) | Err(_) => "?",
     };
     grant
@@ -110,12 +126,14 @@ impl From<Key> for KeyAlgorithm {
 }
 
 /// What a credential is for, as an argument.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum For {
     /// TLS client authentication with a QWAC.
     Transport,
     /// Signatures with a QSealC.
     Seal,
+    /// Decryption of what banks encrypt to us; no certificate, no subject.
+    Decryption,
 }
 
 impl From<For> for Purpose {
@@ -123,6 +141,7 @@ impl From<For> for Purpose {
         match purpose {
             For::Transport => Self::Transport,
             For::Seal => Self::Seal,
+            For::Decryption => Self::Decryption,
         }
     }
 }
@@ -192,6 +211,29 @@ pub(crate) fn version_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Authority and target of an URL, byte for byte as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    pub(crate) authority: String,
+    pub(crate) target: String,
+}
+
+pub(crate) fn url(text: &str) -> Result<Url, String> {
+    let rest = text
+        .strip_prefix("https://")
+        .ok_or("write https://HOST[:PORT]/PATH")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, target) = rest.split_at(end);
+    if authority.is_empty() {
+        return Err("there is no host".to_owned());
+    }
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    Ok(Url {
+        authority: authority.to_owned(),
+        target: format!("{slash}{target}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -230,5 +272,18 @@ mod tests {
     fn times_are_rfc_3339_in_utc() {
         assert_eq!(rfc3339(time(1_795_478_400, 5)), "2026-11-24T00:00:00Z");
         assert_eq!(rfc3339(None), "");
+    }
+
+    #[test]
+    fn urls_are_taken_byte_for_byte() {
+        let parts = |text| url(text).map(|url| (url.authority, url.target)).unwrap();
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(
+            parts("https://h:1/v1/%2f/../x?y=%20"),
+            pair("h:1", "/v1/%2f/../x?y=%20")
+        );
+        assert_eq!(parts("https://h"), pair("h", "/"));
+        assert_eq!(parts("https://h?x"), pair("h", "/?x"));
+        assert!(url("http://h/").is_err() && url("https:///x").is_err());
     }
 }

@@ -256,17 +256,17 @@ fn rfc1779_attribute(attribute: &Attribute) -> String {
     let named = keyword(KEYWORDS_2253, &oid).or_else(|| keyword(KEYWORDS_JAVA, &oid));
     let label = named.map_or_else(|| format!("OID.{oid}"), str::to_owned);
     match attribute.text() {
-        Some(text) => format!("{label}={}", quoted(text)),
-        None => format!("{label}=#{}", hex::encode(&attribute.value_der)),
+        // RFC 1779 cannot escape them, and left as they are they would break a header or a log.
+        Some(text) if !text.contains(char::is_control) => format!("{label}={}", quoted(text)),
+        _ => format!("{label}=#{}", hex::encode(&attribute.value_der)),
     }
 }
 
 /// RFC 1779 section 2.3: values with special characters, or with blanks that could be lost, go in quotes.
 fn quoted(text: &str) -> String {
-    let blank = |c: char| c == ' ' || c == '\n';
-    let special = text.contains(|c| ",+=\n<>#;\\\"".contains(c));
+    let special = text.contains(|c| ",+=<>#;\\\"".contains(c));
     let doubled = text.contains("  ");
-    if !(special || doubled || text.starts_with(blank) || text.ends_with(blank)) {
+    if !(special || doubled || text.starts_with(' ') || text.ends_with(' ')) {
         return text.to_owned();
     }
     let inner = text.replace('\\', "\\\\").replace('"', "\\\"");
@@ -313,6 +313,13 @@ mod tests {
             issuer.rfc1779(),
             "CN=PSD2 Test Issuing CA 1, O=Test QTSP GmbH, C=DE"
         );
+    }
+
+    #[test]
+    fn renders_control_characters_so_that_no_header_breaks() {
+        let issuer = name(&[(O, 0x0c, "A\r\nX: y"), (CN, 0x0c, "a\0b")]);
+        assert_eq!(issuer.rfc2253(), "CN=a\\00b,O=A\\0D\\0AX: y");
+        assert_eq!(issuer.rfc1779(), "CN=#0c03610062, O=#0c07410d0a583a2079");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Refusal> {
     let row = spec.row(certificate.public_key().key_type())?;
     let key_id = spec.key_id.encode(certificate, settings)?;
-    if key_id.contains('"') {
+    if key_id.contains(|c: char| c == '"' || c.is_control()) {
         return Err(Refusal::KeyIdUnquotable);
     }
     let carried_before = spec.carrier.prefix(message)?;

@@ -16,3 +16,4 @@ pub mod jwe;
 pub mod jws;
 pub mod jwt;
 mod key_id;
+pub mod language;

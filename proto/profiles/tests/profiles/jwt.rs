@@ -479,7 +479,7 @@ fn an_obie_request_object_carries_the_intent() {
 #[test]
 fn refuses_request_objects_that_are_not_fit() {
     type Change = fn(&mut RequestObject);
-    let cases: [(&str, Change, &str, &str); 18] = [
+    let cases: [(&str, Change, &str, &str); 20] = [
         (
             "fapi-2",
             |r| r.response_type = "code id_token".into(),
@@ -575,6 +575,24 @@ fn refuses_request_objects_that_are_not_fit() {
             |r| r.response_type = "code id_token".into(),
             "CLAIM_MISSING",
             "nonce",
+        ),
+        (
+            "fapi-1-advanced",
+            |r| {
+                r.nonce = Some("n".into());
+                r.response_mode = None;
+            },
+            "CLAIM_MISSING",
+            "response_mode",
+        ),
+        (
+            "open-finance-brasil",
+            |r| {
+                r.nonce = Some("n".into());
+                r.response_mode = None;
+            },
+            "CLAIM_MISSING",
+            "response_mode",
         ),
         (
             "obuk-oauth",
@@ -1007,6 +1025,10 @@ fn refuses_senseless_jwt_tables() {
         (
             format!("{head}{jwt}{object}response_modes = [\"jwt\"]\n"),
             "response_modes",
+        ),
+        (
+            format!("{head}{jwt}{object}response_mode_of = {{ code = \"jwt\" }}\n"),
+            "response_mode_of",
         ),
         (
             format!("{head}{jwt}{object}optional = [\"request\"]\n"),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cavage;
+mod disjoint;
 mod extends;
 mod files;
 mod golden;
@@ -18,3 +19,4 @@ mod support;
 mod table;
 mod tampering;
 mod vectors;
+mod wycheproof;

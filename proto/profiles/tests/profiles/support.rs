@@ -26,6 +26,29 @@ pub(crate) fn profile(name: &str) -> &'static Profile {
     Catalog::embedded().get(name).unwrap()
 }
 
+/// The table in the file of a shipped profile that says how requests are signed; `None` in a profile of JWTs alone.
+pub(crate) fn format_of(name: &str) -> Option<String> {
+    let file = format!("{name}.toml");
+    let shipped = Catalog::shipped().find(|shipped| shipped.profile.file == file);
+    let document: toml::Table = toml::from_str(shipped.unwrap().profile.text).unwrap();
+    let request = document.get("request").and_then(toml::Value::as_table);
+    let format = request.and_then(|request| request.keys().next().cloned());
+    format.or_else(|| format_of(document.get("extends")?.as_str()?))
+}
+
+/// Values for all that a profile wants to know.
+pub(crate) fn usable_settings(profile: &Profile) -> Settings {
+    let value = |name: &str| match name {
+        "certificate_url" => "https://tpp.example/certs/qseal_{sha256}",
+        "issuer" | "token_endpoint" => "https://auth.bank.example/token",
+        _ => "registered-1",
+    };
+    let required = profile.required_settings().iter();
+    required
+        .map(|name| (name.clone(), value(name).to_owned()))
+        .collect()
+}
+
 /// A shared vector file, or `None` with a remark where there is none.
 pub(crate) fn vectors(name: &str) -> Option<serde_json::Value> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))

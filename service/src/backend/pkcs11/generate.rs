@@ -7,13 +7,15 @@ use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
 
+use sealkeep_profiles::format::jwe::KeyManagement;
+
 use super::key_table::KnownKey;
 use super::mechanism;
 use super::objects::{self, Inventory, Pair, Verdict};
 use super::recovery::Fault;
 use super::session::TokenSession;
 use super::spki::{ED25519_NAME_DER, P256_OID_DER, P384_OID_DER, P521_OID_DER};
-use crate::backend::{BackendError, KeyEvidence, KeyId, KeySpec};
+use crate::backend::{BackendError, KeyEvidence, KeyId, KeySpec, KeyUsage};
 
 /// 65537, big-endian.
 const RSA_EXPONENT: &[u8] = &[1, 0, 1];
@@ -22,6 +24,7 @@ const RSA_EXPONENT: &[u8] = &[1, 0, 1];
 pub(super) struct Made {
     pub(super) key: KnownKey,
     pub(super) evidence: KeyEvidence,
+    pub(super) decrypts: Vec<KeyManagement>,
 }
 
 /// Makes a pair under an id that nothing else has.
@@ -30,11 +33,12 @@ pub(super) fn generate(
     id: KeyId,
     label: &str,
     spec: KeySpec,
+    usage: KeyUsage,
 ) -> Result<Verdict<Made>, Fault> {
     if !Inventory::of_key(session, id)?.is_free(id) {
         return Ok(Err(BackendError::KeyExists(id)));
     }
-    let pair = match make(session, id, label, spec) {
+    let pair = match make(session, id, label, spec, usage) {
         Ok(pair) => pair,
         Err(fault) if fault.lacks_mechanism() => {
             tracing::warn!(%fault, %spec, "the token does not make such keys");
@@ -42,7 +46,7 @@ pub(super) fn generate(
         }
         Err(fault) => return Err(fault),
     };
-    let judged = judge(session, id, spec, pair);
+    let judged = judge(session, id, spec, usage, pair);
     if !matches!(judged, Ok(Ok(_))) {
         destroy(session, pair);
     }
@@ -62,6 +66,7 @@ fn judge(
     session: &TokenSession,
     id: KeyId,
     spec: KeySpec,
+    usage: KeyUsage,
     pair: Pair,
 ) -> Result<Verdict<Made>, Fault> {
     let public = match objects::public_key(session, pair)? {
@@ -81,21 +86,32 @@ fn judge(
         public,
         handle: pair.private,
         login: session.login,
+        usage,
     };
-    Ok(objects::self_test(session, &key)?.map(|()| Made { key, evidence }))
+    Ok(objects::self_test(session, &key)?.map(|decrypts| Made {
+        key,
+        evidence,
+        decrypts,
+    }))
 }
 
 /// Asks for everything first; tokens that do not know the finer attributes get the necessary ones.
-fn make(session: &TokenSession, id: KeyId, label: &str, spec: KeySpec) -> Result<Pair, Fault> {
+fn make(
+    session: &TokenSession,
+    id: KeyId,
+    label: &str,
+    spec: KeySpec,
+    usage: KeyUsage,
+) -> Result<Pair, Fault> {
     let mechanism = match spec {
         KeySpec::Rsa { .. } => Mechanism::RsaPkcsKeyPairGen,
         KeySpec::EcP256 | KeySpec::EcP384 | KeySpec::EcP521 => Mechanism::EccKeyPairGen,
         KeySpec::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
     };
-    let public = public_template(id, label, spec);
-    let mut private = private_template(id, label);
+    let public = public_template(id, label, spec, usage);
+    let mut private = private_template(id, label, spec, usage);
     let necessary = private.len();
-    private.extend(finer_attributes(spec));
+    private.extend(finer_attributes(spec, usage));
     let made = session.generate_key_pair(&mechanism, &public, &private).or_else(|error| {
         let fault = Fault::from(error);
         if !is_about_the_template(&fault) {
@@ -111,11 +127,11 @@ fn make(session: &TokenSession, id: KeyId, label: &str, spec: KeySpec) -> Result
     })
 }
 
-fn public_template(id: KeyId, label: &str, spec: KeySpec) -> Vec<Attribute> {
+fn public_template(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> Vec<Attribute> {
     let mut template = vec![
         Attribute::Token(true),
         Attribute::Private(false),
-        Attribute::Verify(true),
+        Attribute::Verify(usage == KeyUsage::Sign),
         Attribute::Encrypt(false),
         Attribute::Wrap(false),
         Attribute::Label(label.as_bytes().to_vec()),
@@ -134,29 +150,33 @@ fn public_template(id: KeyId, label: &str, spec: KeySpec) -> Vec<Attribute> {
     template
 }
 
-/// A key that signs and does nothing else: one that decrypts or unwraps is an oracle for other keys.
-fn private_template(id: KeyId, label: &str) -> Vec<Attribute> {
+/// A key that signs, or decrypts, and does nothing else: one that does both, or unwraps, is an oracle for other keys.
+fn private_template(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> Vec<Attribute> {
+    let (decrypts, is_rsa) = (
+        usage == KeyUsage::Decrypt,
+        matches!(spec, KeySpec::Rsa { .. }),
+    );
     vec![
         Attribute::Token(true),
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
-        Attribute::Sign(true),
-        Attribute::Decrypt(false),
+        Attribute::Sign(!decrypts),
+        Attribute::Decrypt(decrypts && is_rsa),
         Attribute::Unwrap(false),
-        Attribute::Derive(false),
+        Attribute::Derive(decrypts && !is_rsa),
         Attribute::Label(label.as_bytes().to_vec()),
         Attribute::Id(id.as_bytes().to_vec()),
     ]
 }
 
 /// Optional in PKCS#11 v2.40 (sections 4.4 and 4.8): not every token has them.
-fn finer_attributes(spec: KeySpec) -> [Attribute; 4] {
+fn finer_attributes(spec: KeySpec, usage: KeyUsage) -> [Attribute; 4] {
     [
         Attribute::SignRecover(false),
         Attribute::Modifiable(false),
         Attribute::Copyable(false),
-        Attribute::AllowedMechanisms(mechanism::allowed(spec)),
+        Attribute::AllowedMechanisms(mechanism::allowed(spec, usage)),
     ]
 }
 

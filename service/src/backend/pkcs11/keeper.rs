@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
+use super::decrypt::{self, DecryptInput};
 use super::generate;
 use super::key_table::KnownKey;
 use super::link::Link;
@@ -15,7 +16,9 @@ use super::objects::{self, Inventory, Verdict};
 use super::recovery::{Action, Fault};
 use super::session::TokenSession;
 use super::waiter::{BoxWaiter, stopped};
-use crate::backend::{Adopted, BackendError, GeneratedKey, KeyId, KeyRef, KeySpec};
+use crate::backend::{
+    Adopted, BackendError, GeneratedKey, KeyId, KeyRef, KeySpec, KeyUsage, Unwrapped,
+};
 use crate::clock::monotonic;
 
 /// How long the keeper waits for the ladder: its callers have deadlines of their own.
@@ -37,6 +40,35 @@ pub(super) enum Turn<'a> {
 /// What the thread owns.
 pub(super) struct Keeper {
     link: Arc<Link>,
+}
+
+/// Why a piece of work was not done.
+enum Failure {
+    /// A call of the module failed, and nothing more can be done about it.
+    Call(Fault),
+    /// It was not tried, or the token did not come back.
+    Other(BackendError),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Call(fault)
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Failure> for BackendError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Call(fault) => fault.into(),
+            Failure::Other(error) => error,
+        }
+    }
 }
 
 /// Sends a piece of work to the keeper. `unwanted` gets an answer that nobody waited for.
@@ -87,15 +119,18 @@ impl Keeper {
         id: KeyId,
         label: &str,
         spec: KeySpec,
+        usage: KeyUsage,
     ) -> Result<GeneratedKey, BackendError> {
         spec.check()?;
+        spec.check_usage(usage)?;
         // Tried again only while it is looked for an object of that id: a key whose birth was not told may be there.
-        let make = |session: &TokenSession| generate::generate(session, id, label, spec);
+        let make = |session: &TokenSession| generate::generate(session, id, label, spec, usage);
         let made = self.with_session_if(Fault::is_of_search, make)??;
         let generated = GeneratedKey {
             key: made.key.key_ref(),
             spki_der: made.key.public.spki_der().to_vec(),
             evidence: made.evidence,
+            decrypts: made.decrypts,
         };
         self.link.keys.change(&[Arc::new(made.key)], &[]);
         tracing::info!(key = %id, %spec, "generated a key");
@@ -135,6 +170,30 @@ impl Keeper {
         self.link.keys.want(keys.iter().copied());
         self.link.keys.change(&ready, &refused);
         Ok(report)
+    }
+
+    /// See [`KeyBackend::decrypt`](crate::backend::KeyBackend::decrypt).
+    pub(super) fn decrypt(
+        &mut self,
+        key: &KnownKey,
+        input: &DecryptInput,
+    ) -> Result<Unwrapped, BackendError> {
+        let outcome = self.with_session_if(
+            |_| true,
+            |session| match self.link.keys.handle_in(key, session.login)? {
+                Ok(handle) => Ok(Ok(input.run(session, handle)?)),
+                Err(error) => Ok(Err(error)),
+            },
+        );
+        match outcome {
+            Err(Failure::Call(fault)) if decrypt::lacks(&fault) => {
+                Err(BackendError::SchemeUnsupported {
+                    scheme: input.name().into(),
+                })
+            }
+            Err(failure) => Err(failure.into()),
+            Ok(outcome) => outcome,
+        }
     }
 
     /// See [`KeyBackend::public_key`](crate::backend::KeyBackend::public_key).
@@ -178,7 +237,7 @@ impl Keeper {
         &self,
         work: impl Fn(&TokenSession) -> Result<T, Fault>,
     ) -> Result<T, BackendError> {
-        self.with_session_if(|_| true, work)
+        Ok(self.with_session_if(|_| true, work)?)
     }
 
     /// As [`with_session`](Self::with_session), but for work that is done a second time only after some faults.
@@ -186,9 +245,9 @@ impl Keeper {
         &self,
         may_repeat: impl FnOnce(&Fault) -> bool,
         work: impl Fn(&TokenSession) -> Result<T, Fault>,
-    ) -> Result<T, BackendError> {
+    ) -> Result<T, Failure> {
         if let Some(down) = self.link.ladder.refusal() {
-            return Err(down);
+            return Err(Failure::Other(down));
         }
         let seen = self.link.ladder.climbs();
         let fault = match self.attempt(&work) {

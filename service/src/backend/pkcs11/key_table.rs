@@ -11,7 +11,8 @@ use arc_swap::ArcSwap;
 use cryptoki::object::ObjectHandle;
 use sealkeep_profiles::algorithm::PublicKey;
 
-use crate::backend::{BackendError, KeyId, KeyRef};
+use super::recovery::Fault;
+use crate::backend::{BackendError, KeyId, KeyRef, KeyUsage};
 
 /// A private key whose public key was compared with its pin.
 pub(super) struct KnownKey {
@@ -20,6 +21,8 @@ pub(super) struct KnownKey {
     pub(super) handle: ObjectHandle,
     /// The login in which the handle was found.
     pub(super) login: u64,
+    /// What the token lets it do.
+    pub(super) usage: KeyUsage,
 }
 
 impl KnownKey {
@@ -48,6 +51,23 @@ impl KeyTable {
             return Err(BackendError::KeyMismatch(key.id));
         }
         Ok(Arc::clone(known))
+    }
+
+    /// The handle of a key in a login, which need not be the login in which it was asked for.
+    pub(super) fn handle_in(
+        &self,
+        key: &KnownKey,
+        login: u64,
+    ) -> Result<Result<ObjectHandle, BackendError>, Fault> {
+        if key.login == login {
+            return Ok(Ok(key.handle));
+        }
+        match self.get(&key.key_ref()) {
+            Ok(known) if known.login == login => Ok(Ok(known.handle)),
+            // The login is new and the keys are not found yet: as good as none.
+            Ok(_) => Err(Fault::no_key_visible()),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Adds keys and leaves others out, in one step.

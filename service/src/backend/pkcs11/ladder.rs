@@ -14,16 +14,22 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use secrecy::SecretString;
 
+use super::key_table::KnownKey;
 use super::link::{Connection, Link};
-use super::objects::{self, Inventory};
+use super::objects::{self, Inventory, Verdict};
 use super::recovery::Fault;
+use super::session::TokenSession;
 use super::token::{Token, TokenWatch};
-use crate::backend::BackendError;
+use crate::backend::{BackendError, KeyRef};
 use crate::clock::monotonic;
 
 /// How long threads that are inside the module may take to come out before a rung. Some modules never wake them when a
 /// connection breaks (p11-kit's client): then only another process helps.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
+/// How often a key is looked at before it is left out.
+const KEY_ATTEMPTS_MAX: u32 = 3;
+/// An outage so short is waited out by callers that have the time; after it they are refused at once.
+const GRACE: Duration = Duration::from_secs(1);
 /// Wait between attempts to initialise again: the first and the longest. A token that is back must be found within two
 /// seconds.
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -184,13 +190,20 @@ impl Climber {
 
     /// `false`: it does not, and nobody tries again.
     fn recover(&self, rung: Rung) -> bool {
+        let begun = monotonic();
         let (mut outcome, mut pause) = (self.climb(rung), RETRY_MIN);
         while let Err(error) = outcome {
             self.link.counters.recoveries_failed.add_one();
             tracing::error!(%error, "the token does not come back");
-            let is_final = needs_a_person(&error) || self.watch.lost(&error);
-            self.link.ladder.ended(Some(to_callers(error)));
-            if is_final || !self.link.ladder.pause(pause) {
+            let needs_a_person = needs_a_person(&error);
+            if needs_a_person || error == hangs() || monotonic() - begun >= GRACE {
+                let is_final = needs_a_person || self.watch.lost(&error);
+                self.link.ladder.ended(Some(to_callers(error)));
+                if is_final {
+                    return false;
+                }
+            }
+            if !self.link.ladder.pause(pause) {
                 return false;
             }
             pause = (pause * 2).min(RETRY_MAX);
@@ -247,26 +260,54 @@ impl Climber {
 
     /// The table is filled anew: a handle of before may denote another key now.
     fn find_keys(&self, at: &Connection) -> Result<(), Fault> {
-        let wanted = self.link.keys.wanted();
-        let session = self.link.open(at)?;
-        let ready = (|| {
-            objects::logged_in(&session)?;
-            let inventory = Inventory::of_token(&session)?;
-            let mut ready = Vec::with_capacity(wanted.len());
-            for key in &wanted {
-                match objects::adopt(&session, &inventory, key)? {
-                    Ok((known, _)) => ready.push(Arc::new(known)),
-                    Err(error) => {
-                        tracing::error!(key = %key.id, %error, "a key is not found again");
-                    }
+        self.link.counters.key_searches.add_one();
+        let inventory = self.with_session(at, |session| {
+            objects::logged_in(session)?;
+            Inventory::of_token(session)
+        })?;
+        let mut ready = Vec::new();
+        for key in self.link.keys.wanted() {
+            match self.find_key(at, &inventory, &key)? {
+                Ok(known) => ready.push(Arc::new(known)),
+                Err(error) => {
+                    tracing::error!(key = %key.id, %error, "a key is not found again");
                 }
             }
-            Ok(ready)
-        })();
-        self.link.counters.key_searches.add_one();
-        self.link.discard(session, ready.as_ref().err());
-        self.link.keys.refill(ready?);
+        }
+        self.link.keys.refill(ready);
         Ok(())
+    }
+
+    /// A token that has just come back may stumble; a key that is left out stays so until somebody asks for it anew.
+    fn find_key(
+        &self,
+        at: &Connection,
+        inventory: &Inventory,
+        key: &KeyRef,
+    ) -> Result<Verdict<KnownKey>, Fault> {
+        let mut attempt = 1;
+        loop {
+            let found = self.with_session(at, |session| objects::adopt(session, inventory, key));
+            match found {
+                Ok(Ok((known, _))) => return Ok(Ok(known)),
+                Ok(Err(error @ BackendError::KeyUnknown(_))) => return Ok(Err(error)),
+                outcome if attempt == KEY_ATTEMPTS_MAX => {
+                    return Ok(outcome?.map(|(known, _)| known));
+                }
+                _ => attempt += 1,
+            }
+        }
+    }
+
+    fn with_session<T>(
+        &self,
+        at: &Connection,
+        work: impl FnOnce(&TokenSession) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let session = self.link.open(at)?;
+        let outcome = work(&session);
+        self.link.discard(session, outcome.as_ref().err());
+        outcome
     }
 }
 

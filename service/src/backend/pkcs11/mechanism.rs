@@ -11,7 +11,7 @@ use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use sealkeep_profiles::algorithm::{HashAlgorithm, SignatureScheme};
 
-use crate::backend::{BackendError, KeySpec};
+use crate::backend::{BackendError, KeySpec, KeyUsage};
 
 /// Longest message that is signed whole (bytes): more than any string to sign, and what a token still takes at once.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -91,8 +91,10 @@ impl SignInput {
 }
 
 /// The mechanisms a key may be used with, for `CKA_ALLOWED_MECHANISMS`.
-pub(super) fn allowed(spec: KeySpec) -> Vec<MechanismType> {
+pub(super) fn allowed(spec: KeySpec, usage: KeyUsage) -> Vec<MechanismType> {
     match spec {
+        KeySpec::Rsa { .. } if usage == KeyUsage::Decrypt => vec![MechanismType::RSA_PKCS_OAEP],
+        _ if usage == KeyUsage::Decrypt => vec![MechanismType::ECDH1_DERIVE],
         KeySpec::Rsa { .. } => vec![MechanismType::RSA_PKCS, MechanismType::RSA_PKCS_PSS],
         KeySpec::EcP256 | KeySpec::EcP384 | KeySpec::EcP521 => vec![MechanismType::ECDSA],
         KeySpec::Ed25519 => vec![MechanismType::EDDSA],

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! sign() -> key table (no lock) -> bounded queue -> signer 1..n -> C_SignInit, C_Sign -> answer
-//! generate(), adopt(), public_key(), destroy() -> queue -> keeper -> key table
+//! generate(), decrypt(), adopt(), public_key(), destroy() -> queue -> keeper -> key table
 //! ```
 //!
 //! It never logs out, and while all is well it makes one login and never searches. A lost login, device or module is
@@ -17,6 +17,7 @@ mod bench;
 mod call_clock;
 mod config;
 mod counts;
+mod decrypt;
 mod generate;
 mod job_queue;
 mod keeper;
@@ -44,8 +45,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::format::jwe::TokenWork;
 use secrecy::SecretString;
 
+use self::decrypt::DecryptInput;
 use self::job_queue::JobQueue;
 use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
 use self::key_table::KnownKey;
@@ -63,7 +66,8 @@ use self::token::{Token, Unwatched};
 use self::waiter::waiter;
 pub(in crate::backend) use self::waiter::{BoxWaiter, Waiter};
 use super::{
-    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, TokenInfo,
+    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
+    TokenInfo, Unwrapped,
 };
 
 pub use bench::{RawSignReport, raw_sign_loop};
@@ -188,6 +192,7 @@ impl Pkcs11Backend {
         id: KeyId,
         label: String,
         spec: KeySpec,
+        usage: KeyUsage,
         deadline: Instant,
         waiter: BoxWaiter<GeneratedKey>,
     ) {
@@ -195,13 +200,36 @@ impl Pkcs11Backend {
             &self.tasks,
             deadline,
             waiter,
-            move |keeper| keeper.generate(id, &label, spec),
+            move |keeper| keeper.generate(id, &label, spec, usage),
             |keeper, unwanted| {
                 if let Err(error) = keeper.destroy(&unwanted.key) {
                     tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
                 }
             },
         );
+    }
+
+    pub(in crate::backend) fn decrypt_for(
+        &self,
+        key: &KeyRef,
+        work: TokenWork<'_>,
+        deadline: Instant,
+        waiter: BoxWaiter<Unwrapped>,
+    ) {
+        let checked = self.link.keys.get(key).and_then(|known| {
+            let input = DecryptInput::new(work, known.public.key_type())?;
+            match known.usage {
+                KeyUsage::Decrypt => Ok((known, input)),
+                KeyUsage::Sign => Err(unfit(&known, input.name())),
+            }
+        });
+        match checked {
+            Ok((known, input)) => {
+                let work = move |keeper: &mut Keeper| keeper.decrypt(&known, &input);
+                ask(&self.tasks, deadline, waiter, work, |_, _| ());
+            }
+            Err(error) => drop(waiter.answer(Err(error))),
+        }
     }
 
     pub(in crate::backend) fn adopt_for(
@@ -291,10 +319,11 @@ impl KeyBackend for Pkcs11Backend {
         id: KeyId,
         label: &str,
         spec: KeySpec,
+        usage: KeyUsage,
         deadline: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
         let (waiter, answer) = waiter(deadline);
-        self.generate_for(id, label.to_owned(), spec, deadline, waiter);
+        self.generate_for(id, label.to_owned(), spec, usage, deadline, waiter);
         Box::pin(answer)
     }
 
@@ -307,6 +336,17 @@ impl KeyBackend for Pkcs11Backend {
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
         let (waiter, answer) = waiter(deadline);
         self.sign_for(key, scheme, input, deadline, waiter);
+        Box::pin(answer)
+    }
+
+    fn decrypt(
+        &self,
+        key: &KeyRef,
+        work: TokenWork<'_>,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Unwrapped, BackendError>> {
+        let (waiter, answer) = waiter(deadline);
+        self.decrypt_for(key, work, deadline, waiter);
         Box::pin(answer)
     }
 
@@ -375,14 +415,22 @@ fn usable(
     scheme: SignatureScheme,
 ) -> Result<Arc<KnownKey>, BackendError> {
     let known = link.keys.get(key)?;
-    let key_type = known.public.key_type();
-    if scheme.fits(&key_type) {
+    if known.usage == KeyUsage::Sign && scheme.fits(&known.public.key_type()) {
         Ok(known)
     } else {
-        Err(BackendError::SchemeUnfit {
-            key_type: key_type.to_string(),
-            scheme: scheme.name().into(),
-        })
+        Err(unfit(&known, scheme.name()))
+    }
+}
+
+/// Says what the key is for, since a key may be of the right type and for other work.
+fn unfit(known: &KnownKey, scheme: &'static str) -> BackendError {
+    let usage = match known.usage {
+        KeyUsage::Sign => "signatures",
+        KeyUsage::Decrypt => "decryption",
+    };
+    BackendError::SchemeUnfit {
+        key_type: format!("{} for {usage}", known.public.key_type()),
+        scheme: scheme.into(),
     }
 }
 

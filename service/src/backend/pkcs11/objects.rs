@@ -11,13 +11,15 @@ use std::collections::HashMap;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, SessionState};
 use sealkeep_profiles::algorithm::{self, PublicKey, SignatureScheme};
+use sealkeep_profiles::format::jwe::KeyManagement;
 
+use super::decrypt;
 use super::key_table::KnownKey;
 use super::mechanism::SignInput;
 use super::recovery::Fault;
 use super::session::TokenSession;
 use super::spki;
-use crate::backend::{BackendError, KeyEvidence, KeyId, KeyRef};
+use crate::backend::{BackendError, KeyEvidence, KeyId, KeyRef, KeyUsage};
 
 /// What is found out about one key.
 pub(super) type Verdict<T> = Result<T, BackendError>;
@@ -146,7 +148,7 @@ pub(super) fn adopt(
     if !evidence.is_protected() {
         return Ok(Err(BackendError::KeyUnprotected(key.id)));
     }
-    Ok(self_test(session, &known)?.map(|()| (known, evidence)))
+    Ok(self_test(session, &known)?.map(|_| (known, evidence)))
 }
 
 /// Private objects are invisible without a login (PKCS#11 v2.40 section 4.4): "nothing found" means something only with
@@ -164,6 +166,7 @@ pub(super) fn pinned(
     key: &KeyRef,
     pair: Pair,
 ) -> Result<Verdict<KnownKey>, Fault> {
+    let usage = usage(session, pair.private)?;
     Ok(public_key(session, pair)?.and_then(|public| {
         if public.spki_sha256() == key.spki_sha256 {
             Ok(KnownKey {
@@ -171,6 +174,7 @@ pub(super) fn pinned(
                 public,
                 handle: pair.private,
                 login: session.login,
+                usage,
             })
         } else {
             Err(BackendError::KeyMismatch(key.id))
@@ -226,9 +230,30 @@ pub(super) fn evidence(session: &Session, private: ObjectHandle) -> Result<KeyEv
     })
 }
 
+/// A key that decrypts or derives and does not sign is for decryption; every other one is for signatures.
+pub(super) fn usage(session: &Session, private: ObjectHandle) -> Result<KeyUsage, Fault> {
+    let is = |attribute| Ok::<_, Fault>(flag_of(session, private, attribute)?.unwrap_or(false));
+    let decrypts = is(AttributeType::Decrypt)? || is(AttributeType::Derive)?;
+    Ok(match decrypts && !is(AttributeType::Sign)? {
+        true => KeyUsage::Decrypt,
+        false => KeyUsage::Sign,
+    })
+}
+
+/// Proves by using it that the private key belongs to the public key. Answers with what it decrypts.
+pub(super) fn self_test(
+    session: &TokenSession,
+    key: &KnownKey,
+) -> Result<Verdict<Vec<KeyManagement>>, Fault> {
+    match key.usage {
+        KeyUsage::Sign => Ok(sign_test(session, key)?.map(|()| Vec::new())),
+        KeyUsage::Decrypt => decrypt::self_test(session, key),
+    }
+}
+
 /// Signs a fixed message and verifies it: proves that the private key belongs to the public key, which `CKA_ID`
 /// only claims.
-pub(super) fn self_test(session: &TokenSession, key: &KnownKey) -> Result<Verdict<()>, Fault> {
+fn sign_test(session: &TokenSession, key: &KnownKey) -> Result<Verdict<()>, Fault> {
     let scheme = match key.public.key_type() {
         algorithm::KeyType::Rsa { .. } => SignatureScheme::RsaPkcs1Sha256,
         algorithm::KeyType::EcP256 => SignatureScheme::EcdsaP256Sha256,
@@ -296,7 +321,10 @@ fn flag_of(
             | Attribute::Extractable(flag)
             | Attribute::AlwaysSensitive(flag)
             | Attribute::NeverExtractable(flag)
-            | Attribute::Local(flag),
+            | Attribute::Local(flag)
+            | Attribute::Sign(flag)
+            | Attribute::Decrypt(flag)
+            | Attribute::Derive(flag),
         ) => Some(flag),
         _ => None,
     })

@@ -158,6 +158,11 @@ impl Fault {
         )
     }
 
+    /// `C_Decrypt` itself failed, not what stands before it.
+    pub(super) fn is_from_decrypt(&self) -> bool {
+        matches!(self.0, Error::Pkcs11(_, Function::Decrypt))
+    }
+
     /// The PKCS#11 name of the function that failed (`C_Sign`).
     fn function(&self) -> String {
         match self.0 {

@@ -120,19 +120,12 @@ impl Signer {
         key: &KnownKey,
         input: &SignInput,
     ) -> Result<Result<Vec<u8>, BackendError>, Fault> {
-        self.with_session(|session| {
-            if key.login == session.login {
-                return Ok(Ok(session.sign_once(key.handle, input)?));
-            }
-            match self.link.keys.get(&key.key_ref()) {
-                Ok(known) if known.login == session.login => {
-                    Ok(Ok(session.sign_once(known.handle, input)?))
-                }
-                // The login is new and the keys are not found yet: as good as none.
-                Ok(_) => Err(Fault::no_key_visible()),
+        self.with_session(
+            |session| match self.link.keys.handle_in(key, session.login)? {
+                Ok(handle) => Ok(Ok(session.sign_once(handle, input)?)),
                 Err(error) => Ok(Err(error)),
-            }
-        })
+            },
+        )
     }
 
     /// Whether the signature has the form it must have is checked here; whether it verifies, by whoever assembles it.
@@ -186,7 +179,7 @@ impl Signer {
         self.link.counters.key_searches.add_one();
         self.with_session(|session| {
             let found = match objects::find(session, &key.key_ref())? {
-                Ok((known, _)) => objects::self_test(session, &known)?.map(|()| known),
+                Ok((known, _)) => objects::self_test(session, &known)?.map(|_| known),
                 Err(error) => Err(error),
             };
             if matches!(found, Err(BackendError::KeyUnknown(_)))

@@ -9,15 +9,17 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::format::jwe::TokenWork;
 use tokio::sync::oneshot;
 
-use super::message::{Answer, Generate, Keys, Nothing, Request, Sign, error_of_json};
+use super::message::{Answer, Decrypt, Generate, Keys, Nothing, Request, Sign, error_of_json};
 use super::shared::{Shared, malformed, unavailable};
 use super::supervisor;
 use super::{PinSource, WorkerConfig};
 use crate::backend::pkcs11::Counts;
 use crate::backend::{
-    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, TokenInfo,
+    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
+    TokenInfo, Unwrapped,
 };
 
 /// A token behind a worker process.
@@ -114,10 +116,12 @@ impl KeyBackend for TokenWorker {
         id: KeyId,
         label: &str,
         spec: KeySpec,
+        usage: KeyUsage,
         deadline: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
         let shared = Arc::clone(&self.shared);
-        let answer = self.ask(Request::Generate(Generate::new(id, label, spec)), deadline);
+        let request = Request::Generate(Generate::new(id, label, spec, usage));
+        let answer = self.ask(request, deadline);
         Box::pin(async move {
             match answer.await? {
                 Answer::Generated(made) => {
@@ -141,6 +145,21 @@ impl KeyBackend for TokenWorker {
         Box::pin(async move {
             match answer.await? {
                 Answer::Signature(raw) => Ok(raw),
+                other => Err(unexpected(&other)),
+            }
+        })
+    }
+
+    fn decrypt(
+        &self,
+        key: &KeyRef,
+        work: TokenWork<'_>,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Unwrapped, BackendError>> {
+        let answer = self.ask(Request::Decrypt(Decrypt::new(key, work)), deadline);
+        Box::pin(async move {
+            match answer.await? {
+                Answer::Unwrapped(secret) => Ok(secret.unwrapped()),
                 other => Err(unexpected(&other)),
             }
         })

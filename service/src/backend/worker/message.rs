@@ -16,7 +16,7 @@ pub(super) struct ToWorker {
     /// How long somebody waits for the answer, microseconds.
     #[prost(uint64, tag = "2")]
     pub(super) patience_us: u64,
-    #[prost(oneof = "Request", tags = "3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Request", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub(super) request: Option<Request>,
 }
 
@@ -40,19 +40,21 @@ pub(super) enum Request {
     Withdraw(Nothing),
     #[prost(message, tag = "10")]
     Counts(Nothing),
+    #[prost(message, tag = "11")]
+    Decrypt(Decrypt),
 }
 
 /// From the worker to the service. Id 0 is said unasked.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(PartialEq, prost::Message)]
 pub(super) struct FromWorker {
     #[prost(uint64, tag = "1")]
     pub(super) id: u64,
-    #[prost(oneof = "Answer", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Answer", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub(super) answer: Option<Answer>,
 }
 
 /// What is answered.
-#[derive(Clone, PartialEq, prost::Oneof)]
+#[derive(PartialEq, prost::Oneof)]
 pub(super) enum Answer {
     #[prost(bytes, tag = "2")]
     Signature(Vec<u8>),
@@ -74,6 +76,8 @@ pub(super) enum Answer {
     Counts(CountsMessage),
     #[prost(message, tag = "10")]
     Status(Status),
+    #[prost(message, tag = "11")]
+    Unwrapped(Secret),
 }
 
 /// The first request: everything the worker needs, once.
@@ -174,6 +178,40 @@ pub(super) struct Generate {
     spec: String,
     #[prost(uint32, tag = "4")]
     rsa_bits: u32,
+    /// The key is for decryption, not for signatures.
+    #[prost(bool, tag = "5")]
+    decrypts: bool,
+}
+
+/// The private key's part of a decryption.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Decrypt {
+    #[prost(message, optional, tag = "1")]
+    pub(super) key: Option<Key>,
+    #[prost(oneof = "Work", tags = "2, 3, 4")]
+    work: Option<Work>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum Work {
+    /// RSA-OAEP with SHA-1.
+    #[prost(bytes, tag = "2")]
+    OaepSha1(Vec<u8>),
+    /// RSA-OAEP with SHA-256.
+    #[prost(bytes, tag = "3")]
+    OaepSha256(Vec<u8>),
+    /// ECDH with this public key (SubjectPublicKeyInfo, DER).
+    #[prost(bytes, tag = "4")]
+    Ecdh(Vec<u8>),
+}
+
+/// An unwrapped key or a shared secret. Wiped when dropped, never printed.
+#[derive(PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct Secret {
+    /// None: the encrypted key did not fit.
+    #[prost(bytes, optional, tag = "1")]
+    bytes: Option<Vec<u8>>,
 }
 
 /// See [`GeneratedKey`](crate::backend::GeneratedKey).
@@ -185,6 +223,9 @@ pub(super) struct Generated {
     spki_der: Vec<u8>,
     #[prost(message, optional, tag = "3")]
     evidence: Option<Evidence>,
+    /// Places in `KeyManagement::ALL`.
+    #[prost(uint32, repeated, tag = "4")]
+    decrypts: Vec<u32>,
 }
 
 /// See [`KeyEvidence`](crate::backend::KeyEvidence).

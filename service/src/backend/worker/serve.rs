@@ -16,11 +16,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::frame;
 use super::message::{
-    Answer, FromWorker, Generate, Keys, Nothing, Request, Sign, Start, Started, Status, ToWorker,
-    error_json,
+    Answer, FromWorker, Generate, Key, Keys, Nothing, Request, Sign, Start, Started, Status,
+    ToWorker, error_json,
 };
 use crate::backend::pkcs11::{BoxWaiter, Observer, Pkcs11Backend, TokenWatch, Waiter};
-use crate::backend::{Adopted, BackendError, GeneratedKey, KeyBackend};
+use crate::backend::{Adopted, BackendError, GeneratedKey, KeyBackend, Unwrapped};
 use crate::clock::monotonic;
 
 /// How often the worker says how it is.
@@ -97,8 +97,9 @@ fn answer(backend: &Pkcs11Backend, outbox: &Arc<Outbox>, open: &Arc<Open>, messa
                 let waiter = open.waiter(id, outbox, |made: GeneratedKey| {
                     Answer::Generated(made.into())
                 });
+                let usage = generate.usage();
                 let Generate { label, .. } = generate;
-                backend.generate_for(key_id, label, spec, deadline, waiter);
+                backend.generate_for(key_id, label, spec, usage, deadline, waiter);
             }
             _ => malformed("no id or spec"),
         },
@@ -110,6 +111,20 @@ fn answer(backend: &Pkcs11Backend, outbox: &Arc<Outbox>, open: &Arc<Open>, messa
                 backend.adopt_for(keys, deadline, waiter);
             }
             None => malformed("a key that is none"),
+        },
+        Some(Request::Decrypt(decrypt)) => match decrypt.key.as_ref().and_then(Key::key_ref) {
+            Some(key) => {
+                let waiter = open.waiter(id, outbox, |secret: Unwrapped| {
+                    Answer::Unwrapped(secret.into())
+                });
+                let asked = decrypt.with_work(|work| {
+                    backend.decrypt_for(&key, work, deadline, waiter);
+                });
+                if asked.is_none() {
+                    malformed("no work");
+                }
+            }
+            None => malformed("no key"),
         },
         Some(Request::PublicKey(key)) => match key.key_ref() {
             Some(key) => {
@@ -160,7 +175,10 @@ impl Outbox {
 
     /// A service that does not listen any more has closed the socket, which ends the worker elsewhere.
     fn say(&self, id: u64, answer: Answer) {
-        if !matches!(answer, Answer::Signature(_) | Answer::Status(_)) {
+        if !matches!(
+            answer,
+            Answer::Signature(_) | Answer::Unwrapped(_) | Answer::Status(_)
+        ) {
             // What has changed with the answer is known before the answer.
             self.say_status();
         }

@@ -32,6 +32,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 const ADOPT_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a login may take before it is called a problem. It is not ended even then.
 const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
+/// What is asked in so short an outage waits for the next worker; later it is refused at once.
+const OUTAGE_GRACE: Duration = Duration::from_secs(1);
 /// What is left in the socket of a worker that is gone is read for so long: a module may have left a child of its own
 /// that keeps the socket open.
 const REST_PATIENCE: Duration = Duration::from_millis(500);
@@ -64,6 +66,7 @@ pub(super) fn run(shared: &Arc<Shared>, config: &WorkerConfig, pin: &PinSource, 
 async fn supervise(shared: &Arc<Shared>, config: &WorkerConfig, pin: &PinSource, first: First) {
     let mut plan = RestartPlan::new(config.crashes_per_minute_max);
     let mut first = Some(first);
+    let mut outage_since = None;
     loop {
         let mut life = Life {
             shared,
@@ -93,12 +96,18 @@ async fn supervise(shared: &Arc<Shared>, config: &WorkerConfig, pin: &PinSource,
             shared.lost(Phase::Down(reason.clone()), &reason);
             return shared.stopping.notified().await;
         }
-        let wait = match plan.ended(crashed, ready_since, monotonic()) {
+        let now = monotonic();
+        if ready_since.is_some() {
+            outage_since = Some(now);
+        }
+        let outage = now.saturating_duration_since(outage_since.unwrap_or(now));
+        let wait = match plan.ended(crashed, ready_since, now) {
             Next::After(wait) => {
                 tracing::warn!(%reason, ?wait, "the token worker ended; starting another");
-                let phase = match crashed {
-                    true => Phase::Starting,
-                    false => Phase::Down(reason.clone()),
+                let phase = if crashed || outage < OUTAGE_GRACE {
+                    Phase::Starting
+                } else {
+                    Phase::Down(to_callers(reason.clone()))
                 };
                 shared.lost(phase, &reason);
                 wait
@@ -114,6 +123,14 @@ async fn supervise(shared: &Arc<Shared>, config: &WorkerConfig, pin: &PinSource,
             () = sleep(wait) => {}
             () = shared.stopping.notified() => return shared.lost(Phase::Stopped, &reason),
         }
+    }
+}
+
+/// A caller can do nothing about a token that is not there but come back later.
+fn to_callers(reason: BackendError) -> BackendError {
+    match reason {
+        BackendError::Unavailable { .. } => reason,
+        reason => unavailable(&reason.to_string()),
     }
 }
 

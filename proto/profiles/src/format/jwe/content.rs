@@ -59,7 +59,9 @@ impl ContentEncryption {
         }
     }
 
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    /// The encryption with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 

@@ -48,7 +48,9 @@ impl KeyManagement {
         }
     }
 
-    pub(super) fn from_name(name: &str) -> Option<Self> {
+    /// The algorithm with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
@@ -82,13 +84,14 @@ pub(super) fn content_key(
     let len = header.encryption.cek_bytes();
     // Without the token's answer the same steps are gone with random bytes in its place.
     let answer = from_token.unwrap_or(random);
+    let parties = [&header.party_u[..], &header.party_v[..]];
     let found = match (header.algorithm, header.algorithm.wrapping_key_bytes()) {
         (KeyManagement::RsaOaep | KeyManagement::RsaOaep256, _) => {
             Some(Zeroizing::new(answer.to_vec()))
         }
-        (_, None) => Some(agreed(header, header.encryption.name(), len, answer)),
+        (_, None) => Some(agreed(parties, header.encryption.name(), len, answer)),
         (algorithm, Some(kek_bytes)) => {
-            let kek = agreed(header, algorithm.name(), kek_bytes, answer);
+            let kek = agreed(parties, algorithm.name(), kek_bytes, answer);
             unwrapped(&kek, encrypted_key, header.encryption)
         }
     };
@@ -99,8 +102,21 @@ pub(super) fn content_key(
     }
 }
 
+impl ContentEncryption {
+    /// The content's key from a secret agreed on by `ECDH-ES`, without `apu` and `apv`: for whoever encrypts.
+    #[must_use]
+    pub fn agreed_key(self, secret: &[u8]) -> Zeroizing<Vec<u8>> {
+        agreed([&[], &[]], self.name(), self.cek_bytes(), secret)
+    }
+}
+
 /// The Concat KDF with SHA-256 (RFC 7518 §4.6.2, NIST SP 800-56A §5.8.1).
-fn agreed(header: &Header, algorithm: &str, len: usize, secret: &[u8]) -> Zeroizing<Vec<u8>> {
+fn agreed(
+    [party_u, party_v]: [&[u8]; 2],
+    algorithm: &str,
+    len: usize,
+    secret: &[u8],
+) -> Zeroizing<Vec<u8>> {
     // Cannot truncate: all of it is shorter than 1 KiB.
     let prefix = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
     let bits = u32::try_from(len * 8).unwrap_or(u32::MAX).to_be_bytes();
@@ -112,7 +128,7 @@ fn agreed(header: &Header, algorithm: &str, len: usize, secret: &[u8]) -> Zeroiz
         let mut hash = Sha256::new();
         hash.update(round.to_be_bytes());
         hash.update(secret);
-        for part in [algorithm.as_bytes(), &header.party_u, &header.party_v] {
+        for part in [algorithm.as_bytes(), party_u, party_v] {
             hash.update(prefix(part));
             hash.update(part);
         }

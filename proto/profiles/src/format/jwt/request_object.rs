@@ -4,6 +4,8 @@
 //! parameters the profile requires or allows; never `sub`, so that no request object passes for a client assertion.
 //! Serves RFC 9101 §4, RFC 9396, FAPI 1.0 part 2 §5.2.3, FAPI 2.0 message signing §5.3.2, the OBIE security profile (`claims`).
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,6 +41,9 @@ pub(crate) struct RequestObjectSpec {
     /// The values `response_mode` may have.
     #[serde(default)]
     response_modes: Vec<String>,
+    /// The `response_mode` that a `response_type` is only allowed with.
+    #[serde(default)]
+    response_mode_of: BTreeMap<String, String>,
     /// The parameters that have to be there.
     required: Vec<Parameter>,
     /// The parameters that may be there.
@@ -263,6 +268,11 @@ impl RequestObjectSpec {
         {
             return Err(invalid("response_type", "one that the profile allows"));
         }
+        if let Some(mode) = self.response_mode_of.get(response_type)
+            && claims.text("response_mode")? != mode
+        {
+            return Err(invalid("response_mode", "the one of this response_type"));
+        }
         if let Some(absent) = self
             .required
             .iter()
@@ -350,6 +360,14 @@ impl RequestObjectSpec {
             return wrong(
                 "response_modes: the list and the parameter `response_mode` belong together",
             );
+        }
+        for (response_type, mode) in &self.response_mode_of {
+            let known = |list: &[String], word: &String| list.contains(word);
+            if !known(&self.response_types, response_type) || !known(&self.response_modes, mode) {
+                return wrong(
+                    "response_mode_of: a response type of the list, and a response mode of the list",
+                );
+            }
         }
         None
     }

@@ -2,16 +2,19 @@
 //!
 //! In: what was asked or answered. Out: the same, or `None` where a message lacks what it must have.
 
-use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
+use sealkeep_profiles::format::jwe::{KeyManagement, OaepHash, TokenWork};
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    CountsMessage, Entry, Evidence, Generate, Generated, Key, Report, Sign, Start, Started,
+    CountsMessage, Decrypt, Entry, Evidence, Generate, Generated, Key, Report, Secret, Sign, Start,
+    Started, Work,
 };
 use crate::backend::pkcs11::{Counts, Pkcs11Config};
 use crate::backend::{
-    Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, TokenInfo,
+    Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, KeyUsage, TokenInfo,
+    Unwrapped,
 };
 
 impl Start {
@@ -86,7 +89,7 @@ impl Sign {
 }
 
 impl Generate {
-    pub(in super::super) fn new(id: KeyId, label: &str, spec: KeySpec) -> Self {
+    pub(in super::super) fn new(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> Self {
         let rsa_bits = match spec {
             KeySpec::Rsa { bits } => bits,
             _ => 0,
@@ -96,11 +99,19 @@ impl Generate {
             label: label.to_owned(),
             spec: spec.to_string(),
             rsa_bits,
+            decrypts: usage == KeyUsage::Decrypt,
         }
     }
 
     pub(in super::super) fn id(&self) -> Option<KeyId> {
         key_id(&self.id)
+    }
+
+    pub(in super::super) fn usage(&self) -> KeyUsage {
+        match self.decrypts {
+            true => KeyUsage::Decrypt,
+            false => KeyUsage::Sign,
+        }
     }
 
     pub(in super::super) fn spec(&self) -> Option<KeySpec> {
@@ -116,6 +127,74 @@ impl Generate {
         ]
         .into_iter()
         .find(|spec| spec.to_string() == self.spec)
+    }
+}
+
+fn place_of(algorithm: &KeyManagement) -> Option<u32> {
+    let place = KeyManagement::ALL.iter().position(|it| it == algorithm)?;
+    u32::try_from(place).ok()
+}
+
+impl Decrypt {
+    pub(in super::super) fn new(key: &KeyRef, work: TokenWork<'_>) -> Self {
+        let work = match work {
+            TokenWork::RsaOaep {
+                hash: OaepHash::Sha1,
+                encrypted_key,
+            } => Work::OaepSha1(encrypted_key.to_vec()),
+            TokenWork::RsaOaep {
+                hash: OaepHash::Sha256,
+                encrypted_key,
+            } => Work::OaepSha256(encrypted_key.to_vec()),
+            TokenWork::Ecdh { peer } => Work::Ecdh(peer.spki_der().to_vec()),
+        };
+        Self {
+            key: Some(key.into()),
+            work: Some(work),
+        }
+    }
+
+    /// Hands the work on; `None` if there is none, or a public key that is none.
+    pub(in super::super) fn with_work<T>(&self, act: impl FnOnce(TokenWork<'_>) -> T) -> Option<T> {
+        let oaep = |hash, encrypted_key| TokenWork::RsaOaep {
+            hash,
+            encrypted_key,
+        };
+        match self.work.as_ref()? {
+            Work::OaepSha1(key) => Some(act(oaep(OaepHash::Sha1, key))),
+            Work::OaepSha256(key) => Some(act(oaep(OaepHash::Sha256, key))),
+            Work::Ecdh(spki) => {
+                let peer = PublicKey::from_spki_der(spki).ok()?;
+                Some(act(TokenWork::Ecdh { peer: &peer }))
+            }
+        }
+    }
+}
+
+impl From<Unwrapped> for Secret {
+    fn from(unwrapped: Unwrapped) -> Self {
+        Self {
+            bytes: unwrapped.map(|mut secret| std::mem::take(&mut *secret)),
+        }
+    }
+}
+
+impl Secret {
+    pub(in super::super) fn unwrapped(mut self) -> Unwrapped {
+        self.bytes.take().map(Zeroizing::new)
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let length = self.bytes.as_ref().map(Vec::len);
+        write!(f, "Secret({length:?} bytes)")
     }
 }
 
@@ -171,6 +250,7 @@ impl From<GeneratedKey> for Generated {
             key: Some((&made.key).into()),
             spki_der: made.spki_der,
             evidence: Some(made.evidence.into()),
+            decrypts: made.decrypts.iter().filter_map(place_of).collect(),
         }
     }
 }
@@ -181,6 +261,11 @@ impl Generated {
             key: self.key?.key_ref()?,
             spki_der: self.spki_der,
             evidence: self.evidence?.into(),
+            decrypts: self
+                .decrypts
+                .iter()
+                .map(|place| KeyManagement::ALL.get(*place as usize).copied())
+                .collect::<Option<_>>()?,
         })
     }
 }
@@ -304,9 +389,12 @@ mod tests {
             KeySpec::EcP521,
             KeySpec::Ed25519,
         ] {
-            let sent = Generate::new(id, "label", spec).encode_to_vec();
-            let arrived = Generate::decode(sent.as_slice()).unwrap();
-            assert_eq!((arrived.id(), arrived.spec()), (Some(id), Some(spec)));
+            for usage in [KeyUsage::Sign, KeyUsage::Decrypt] {
+                let sent = Generate::new(id, "label", spec, usage).encode_to_vec();
+                let arrived = Generate::decode(sent.as_slice()).unwrap();
+                assert_eq!((arrived.id(), arrived.spec()), (Some(id), Some(spec)));
+                assert_eq!(arrived.usage(), usage);
+            }
         }
         let key = KeyRef {
             id,
@@ -317,6 +405,30 @@ mod tests {
             let arrived = Sign::decode(sent.as_slice()).unwrap();
             assert_eq!(arrived.scheme(), Some(scheme));
             assert_eq!(arrived.key.unwrap().key_ref(), Some(key));
+        }
+    }
+
+    #[test]
+    fn decryptions_arrive_as_they_were_asked_for_and_secrets_are_not_printed() {
+        let id = KeyId::random();
+        let key = KeyRef {
+            id,
+            spki_sha256: [3; 32],
+        };
+        for hash in [OaepHash::Sha1, OaepHash::Sha256] {
+            let work = TokenWork::RsaOaep {
+                hash,
+                encrypted_key: b"encrypted",
+            };
+            let sent = Decrypt::new(&key, work).encode_to_vec();
+            let arrived = Decrypt::decode(sent.as_slice()).unwrap();
+            assert_eq!(arrived.with_work(|arrived| arrived == work), Some(true));
+        }
+        for unwrapped in [None, Some(Zeroizing::new(b"secret".to_vec()))] {
+            let message = Secret::from(unwrapped.clone());
+            assert!(!format!("{message:?}").contains("115"), "{message:?}");
+            let arrived = Secret::decode(message.encode_to_vec().as_slice()).unwrap();
+            assert_eq!(arrived.unwrapped(), unwrapped);
         }
     }
 

@@ -1,0 +1,444 @@
+//! How far one bank is in a rotation: the whole of it in one table.
+//!
+//! In: where the bank stands, what happened, facts about both versions, the time. Out: where it stands then, and which
+//! version it gets at an instant. Never: I/O, a clock, two versions for one bank at one instant except in a canary.
+
+mod refused;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Procedure;
+
+pub use refused::Refused;
+
+/// Longest window in which a bank changes over, minutes.
+pub const WINDOW_MINUTES_MAX: u32 = 240;
+/// Longest reason, bytes.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// What becomes of the old version at the bank once it accepts the new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OldVersion {
+    /// The bank accepts both until the old one ends: the way back stays open.
+    StaysValid,
+    /// The bank forgets it: there is no way back.
+    Replaced,
+}
+
+/// Where a bank stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Progress {
+    /// Nothing was done.
+    Pending,
+    /// The bank was told.
+    Announced {
+        /// When.
+        at: Timestamp,
+    },
+    /// The bank accepts both versions.
+    Accepted {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// The change is agreed or ordered; nobody needs to be awake for it.
+    Scheduled {
+        /// Up to here the old version signs.
+        from: Timestamp,
+        /// From here on the new version signs. Nothing does in between.
+        until: Timestamp,
+        /// What becomes of the old version.
+        old: OldVersion,
+    },
+    /// A share of the requests gets the new version.
+    Canary {
+        /// Since when.
+        at: Timestamp,
+        /// The share, 1 to 99.
+        percent: u8,
+    },
+    /// The new version signs.
+    Switched {
+        /// Since when.
+        at: Timestamp,
+        /// What became of the old version.
+        old: OldVersion,
+    },
+    /// The new version signs and somebody has seen that the bank is content.
+    Confirmed {
+        /// Since when.
+        at: Timestamp,
+        /// What became of the old version.
+        old: OldVersion,
+    },
+    /// The bank does not take the new version. The old one signs.
+    Failed {
+        /// Since when.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What happens to a bank in a rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was told.
+    Announce,
+    /// It says yes.
+    Accept(Acceptance),
+    /// The new version shall sign, now or then.
+    Switch {
+        /// Then; none for now.
+        at: Option<Timestamp>,
+    },
+    /// A share of the requests shall get the new version, percent.
+    Canary {
+        /// The share.
+        percent: u8,
+    },
+    /// The bank is content.
+    Confirm,
+    /// The old version shall sign again.
+    Rollback,
+    /// The bank does not take the new version.
+    Fail {
+        /// Why.
+        reason: String,
+    },
+    /// Time has passed.
+    Due,
+}
+
+/// What a bank says when it says yes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptance {
+    /// What becomes of the old version.
+    pub old: OldVersion,
+    /// When the bank changes over; none for now.
+    pub at: Option<Timestamp>,
+    /// How long it takes over it, minutes. Nothing is signed for it meanwhile.
+    pub window_minutes: u32,
+}
+
+/// What the table looks up about the bank and the versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// How the bank takes new versions.
+    pub procedure: Procedure,
+    /// How long it takes.
+    pub lead_time: SignedDuration,
+    /// The last instant at which the old version may sign; none when it signs no more.
+    pub old_ends: Option<Timestamp>,
+    /// The first and the last instant at which the new version may sign; none before one is attached.
+    pub new: Option<(Timestamp, Timestamp)>,
+}
+
+/// Which version a bank gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The old one.
+    Old,
+    /// The new one.
+    New,
+    /// Neither: the bank changes over.
+    Held {
+        /// Until then.
+        until: Timestamp,
+    },
+    /// The new one for this share of the requests, percent.
+    Split {
+        /// The share.
+        percent: u8,
+    },
+}
+
+impl Facts {
+    fn old_lives(&self, now: Timestamp) -> bool {
+        self.old_ends.is_some_and(|ends| now <= ends)
+    }
+
+    fn new_lives(&self, at: Timestamp) -> bool {
+        self.new
+            .is_some_and(|(begins, ends)| (begins..=ends).contains(&at))
+    }
+
+    fn new_at(&self, at: Timestamp) -> Result<(), Refused> {
+        match self.new {
+            None => Err(Refused::NoNewVersion),
+            Some(_) if self.new_lives(at) => Ok(()),
+            Some(_) => Err(Refused::NewNotValid { at }),
+        }
+    }
+}
+
+/// Where a bank stands after something happened.
+pub fn next(
+    progress: &Progress,
+    event: Event,
+    facts: &Facts,
+    now: Timestamp,
+) -> Result<Progress, Refused> {
+    // What time alone has done is done before anything else.
+    let progress = &due(progress, facts, now);
+    match event {
+        Event::Due => Ok(progress.clone()),
+        Event::Announce => announce(progress, facts, now),
+        Event::Accept(acceptance) => accept(progress, &acceptance, facts, now),
+        Event::Switch { at } => switch(progress, at, facts, now),
+        Event::Canary { percent } => canary(progress, percent, facts, now),
+        Event::Confirm => match progress {
+            Progress::Switched { old, .. } => Ok(Progress::Confirmed { at: now, old: *old }),
+            Progress::Confirmed { .. } => Ok(progress.clone()),
+            _ => Err(Refused::NotSwitched),
+        },
+        Event::Rollback => way_back(progress, facts, now).map(|()| Progress::Accepted { at: now }),
+        Event::Fail { reason } => fail(progress, reason, facts, now),
+    }
+}
+
+/// Which version a bank gets at an instant.
+///
+/// Once the old version signs no more, a bank that takes the new one gets it, ordered or not: better early than never.
+pub fn side(progress: &Progress, facts: &Facts, now: Timestamp) -> Side {
+    match due(progress, facts, now) {
+        Progress::Switched { .. } | Progress::Confirmed { .. } => Side::New,
+        Progress::Scheduled {
+            from,
+            until,
+            old: OldVersion::Replaced,
+        } if now >= from => Side::Held { until },
+        Progress::Canary { percent, .. } if facts.new_lives(now) => Side::Split { percent },
+        Progress::Pending
+        | Progress::Announced { .. }
+        | Progress::Accepted { .. }
+        | Progress::Scheduled { .. }
+        | Progress::Canary { .. }
+        | Progress::Failed { .. } => Side::Old,
+    }
+}
+
+/// Until when the old version can be had back; none when it cannot.
+pub fn way_back_until(progress: &Progress, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
+    let open = way_back(&due(progress, facts, now), facts, now).is_ok();
+    facts.old_ends.filter(|_| open)
+}
+
+/// When time alone will change which version the bank gets; none when it will not.
+pub fn next_change(progress: &Progress, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
+    let progress = due(progress, facts, now);
+    let scheduled = match &progress {
+        Progress::Scheduled { from, until, .. } => {
+            [*from, *until].into_iter().find(|instant| *instant > now)
+        }
+        Progress::Switched { .. } | Progress::Confirmed { .. } => return None,
+        _ => None,
+    };
+    let ended = facts
+        .old_ends
+        .map(|ends| ends + SignedDuration::from_nanos(1))
+        .filter(|instant| *instant > now);
+    [scheduled, ended].into_iter().flatten().min()
+}
+
+/// What time alone has made of it.
+fn due(progress: &Progress, facts: &Facts, now: Timestamp) -> Progress {
+    let switched = |at| Progress::Switched {
+        at,
+        old: OldVersion::StaysValid,
+    };
+    match progress {
+        Progress::Scheduled { until, old, .. } if now >= *until => match old {
+            // A version that was frozen meanwhile is not begun with as long as there is a choice.
+            OldVersion::StaysValid if facts.old_lives(now) && !facts.new_lives(now) => {
+                progress.clone()
+            }
+            _ => Progress::Switched {
+                at: *until,
+                old: *old,
+            },
+        },
+        Progress::Switched { .. } | Progress::Confirmed { .. } => progress.clone(),
+        _ if facts.old_lives(now) || !facts.new_lives(now) => progress.clone(),
+        Progress::Accepted { .. } | Progress::Canary { .. } => switched(now),
+        Progress::Scheduled {
+            old: OldVersion::StaysValid,
+            ..
+        } => switched(now),
+        Progress::Pending | Progress::Announced { .. } if takes(progress, facts, now).is_ok() => {
+            switched(now)
+        }
+        _ => progress.clone(),
+    }
+}
+
+/// Whether the bank takes the new version now.
+fn takes(progress: &Progress, facts: &Facts, now: Timestamp) -> Result<(), Refused> {
+    let procedure = facts.procedure;
+    match progress {
+        Progress::Pending if procedure.is_told() => Err(Refused::NotAnnounced),
+        Progress::Pending => Ok(()),
+        Progress::Announced { .. } if procedure.answers() => Err(Refused::NotAccepted),
+        Progress::Announced { at } => {
+            let loaded = *at + facts.lead_time;
+            match now >= loaded {
+                true => Ok(()),
+                false => Err(Refused::LeadTime { at: loaded }),
+            }
+        }
+        Progress::Accepted { .. } | Progress::Canary { .. } => Ok(()),
+        Progress::Scheduled {
+            from,
+            old: OldVersion::Replaced,
+            ..
+        } => Err(Refused::Agreed { at: *from }),
+        Progress::Scheduled { .. } => Ok(()),
+        Progress::Switched { .. } | Progress::Confirmed { .. } => Err(Refused::AlreadySwitched),
+        Progress::Failed { .. } => Err(Refused::HasFailed),
+    }
+}
+
+fn announce(progress: &Progress, facts: &Facts, now: Timestamp) -> Result<Progress, Refused> {
+    if facts.new.is_none() {
+        return Err(Refused::NoNewVersion);
+    }
+    match progress {
+        Progress::Pending | Progress::Failed { .. } => Ok(Progress::Announced { at: now }),
+        Progress::Announced { .. } | Progress::Accepted { .. } => Ok(progress.clone()),
+        Progress::Scheduled { from, .. } => Err(Refused::Agreed { at: *from }),
+        Progress::Canary { .. } | Progress::Switched { .. } | Progress::Confirmed { .. } => {
+            Err(Refused::AlreadySwitched)
+        }
+    }
+}
+
+fn accept(
+    progress: &Progress,
+    acceptance: &Acceptance,
+    facts: &Facts,
+    now: Timestamp,
+) -> Result<Progress, Refused> {
+    let Acceptance {
+        old,
+        at,
+        window_minutes,
+    } = *acceptance;
+    let replaced = old == OldVersion::Replaced;
+    if window_minutes > WINDOW_MINUTES_MAX || (window_minutes > 0 && !replaced) {
+        return Err(Refused::Window);
+    }
+    if facts.procedure.replaces() && (!replaced || at.is_none()) {
+        return Err(Refused::MomentMissing);
+    }
+    if let Some(at) = at.filter(|at| *at < now) {
+        return Err(Refused::MomentPassed { at });
+    }
+    match progress {
+        Progress::Pending if facts.procedure.is_told() => return Err(Refused::NotAnnounced),
+        Progress::Pending | Progress::Announced { .. } | Progress::Accepted { .. } => {}
+        // The bank may move the moment as long as it has not come.
+        Progress::Scheduled { from, .. } if now < *from => {}
+        Progress::Scheduled { from, .. } => return Err(Refused::Agreed { at: *from }),
+        Progress::Failed { .. } => return Err(Refused::HasFailed),
+        Progress::Canary { .. } | Progress::Switched { .. } | Progress::Confirmed { .. } => {
+            return Err(Refused::AlreadySwitched);
+        }
+    }
+    let from = at.unwrap_or(now);
+    let until = from + SignedDuration::from_mins(window_minutes.into());
+    facts.new_at(until)?;
+    Ok(match (old, at) {
+        (OldVersion::StaysValid, None) => Progress::Accepted { at: now },
+        _ => Progress::Scheduled { from, until, old },
+    })
+}
+
+fn switch(
+    progress: &Progress,
+    at: Option<Timestamp>,
+    facts: &Facts,
+    now: Timestamp,
+) -> Result<Progress, Refused> {
+    takes(progress, facts, now)?;
+    let old = OldVersion::StaysValid;
+    match at {
+        Some(at) if at < now => Err(Refused::MomentPassed { at }),
+        Some(at) => {
+            facts.new_at(at)?;
+            let (from, until) = (at, at);
+            Ok(Progress::Scheduled { from, until, old })
+        }
+        None => {
+            facts.new_at(now)?;
+            Ok(Progress::Switched { at: now, old })
+        }
+    }
+}
+
+fn canary(
+    progress: &Progress,
+    percent: u8,
+    facts: &Facts,
+    now: Timestamp,
+) -> Result<Progress, Refused> {
+    if !(1..=99).contains(&percent) {
+        return Err(Refused::Percent);
+    }
+    takes(progress, facts, now)?;
+    facts.new_at(now)?;
+    Ok(Progress::Canary { at: now, percent })
+}
+
+fn fail(
+    progress: &Progress,
+    reason: String,
+    facts: &Facts,
+    now: Timestamp,
+) -> Result<Progress, Refused> {
+    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+        return Err(Refused::Reason);
+    }
+    match progress {
+        Progress::Switched { .. } | Progress::Confirmed { .. } => way_back(progress, facts, now)?,
+        Progress::Scheduled { from, old, .. } if *old == OldVersion::Replaced && now >= *from => {
+            return Err(Refused::NoWayBack);
+        }
+        _ => {}
+    }
+    Ok(Progress::Failed { at: now, reason })
+}
+
+/// Whether the old version can be had back now.
+fn way_back(progress: &Progress, facts: &Facts, now: Timestamp) -> Result<(), Refused> {
+    match progress {
+        Progress::Canary { .. }
+        | Progress::Scheduled {
+            old: OldVersion::StaysValid,
+            ..
+        }
+        | Progress::Switched {
+            old: OldVersion::StaysValid,
+            ..
+        }
+        | Progress::Confirmed {
+            old: OldVersion::StaysValid,
+            ..
+        } => match facts.old_lives(now) {
+            true => Ok(()),
+            false => Err(Refused::NoWayBack),
+        },
+        Progress::Scheduled { from, .. } if now < *from => Err(Refused::Agreed { at: *from }),
+        Progress::Scheduled { .. } | Progress::Switched { .. } | Progress::Confirmed { .. } => {
+            Err(Refused::NoWayBack)
+        }
+        Progress::Pending
+        | Progress::Announced { .. }
+        | Progress::Accepted { .. }
+        | Progress::Failed { .. } => Err(Refused::NotSwitched),
+    }
+}
+
+#[cfg(test)]
+mod tests;
