@@ -50,6 +50,8 @@ RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
 step "tests"
 cargo build --quiet --locked --workspace --bins --examples
 cargo test --locked --workspace
+# The default is a worker process; the same must hold with the module in the service.
+SEALKEEP_TEST_ISOLATION=thread cargo test --locked -p sealkeep-service --test e2e
 
 step "foreign implementations"
 deploy/interop/run.sh

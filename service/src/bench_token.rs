@@ -28,7 +28,7 @@ pub async fn run(
         .into_iter()
         .find(|scheme| scheme.name() == algorithm);
     let scheme = scheme.ok_or_else(|| BackendError::ConfigInvalid {
-        field: "algorithm",
+        field: "algorithm".into(),
         rule: SignatureScheme::ALL.map(SignatureScheme::name).join(", "),
     })?;
     let spec = [

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::approval::{self, ApprovalRules};
 use crate::backend::pkcs11::Pkcs11Config;
+use crate::backend::worker::{CRASHES_PER_MINUTE_MAX_DEFAULT, ENVIRONMENT_DEFAULT, WorkerConfig};
 use crate::credential::TrustAnchors;
 use crate::credential::cmp::Account;
 use crate::credential::enrolment::{CmpAccount, CmpEnroller, Enrollers};
@@ -101,6 +102,26 @@ pub struct TokenConfig {
     /// Lets the module be pkcs11-spy, which prints the PIN. For tests.
     #[serde(default)]
     pub allow_spy: bool,
+    /// Where the module runs.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// Environment variables that the worker process inherits; a name that ends in `*` stands for all that begin so.
+    #[serde(default = "default_worker_environment")]
+    pub worker_environment: Vec<String>,
+    /// Crashes of the worker in a minute after which none is started for half a minute.
+    #[serde(default = "default_worker_crashes")]
+    pub worker_crashes_per_minute_max: u32,
+}
+
+/// Where a vendor's module runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In a process of its own: a crash or a hang of the module costs that process.
+    #[default]
+    Process,
+    /// In the service's process: less to run, and the module can take the service down.
+    Thread,
 }
 
 /// `[store]`
@@ -209,7 +230,7 @@ pub struct LogConfig {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
     /// For people.
@@ -248,6 +269,12 @@ fn default_sessions() -> u16 {
 }
 fn default_queue() -> u32 {
     1_024
+}
+fn default_worker_environment() -> Vec<String> {
+    ENVIRONMENT_DEFAULT.map(str::to_owned).to_vec()
+}
+fn default_worker_crashes() -> u32 {
+    CRASHES_PER_MINUTE_MAX_DEFAULT
 }
 fn default_drain() -> u64 {
     10
@@ -327,6 +354,9 @@ impl Config {
         }
         if !(1..=65_536).contains(&token.queue_length_max) {
             return Err(("token.queue_length_max", "1 to 65536"));
+        }
+        if !(1..=1_000_000).contains(&token.worker_crashes_per_minute_max) {
+            return Err(("token.worker_crashes_per_minute_max", "1 to 1000000"));
         }
         if token.pin_file.is_some() && token.pin_credential.is_some() {
             return Err((
@@ -479,6 +509,23 @@ impl Config {
         ApprovalRules {
             expiry: SignedDuration::from_secs(self.approval.expiry_s.into()),
             destroy_delay: SignedDuration::from_secs(self.approval.destroy_delay_s.into()),
+        }
+    }
+
+    /// The part that the token worker takes.
+    pub fn worker(&self) -> WorkerConfig {
+        let log = match self.log.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        WorkerConfig {
+            token: self.pkcs11(),
+            pin_marker: self.pin_marker(),
+            arguments: ["token-worker", "--log-format", log]
+                .map(Into::into)
+                .to_vec(),
+            environment: self.token.worker_environment.clone(),
+            crashes_per_minute_max: self.token.worker_crashes_per_minute_max,
         }
     }
 

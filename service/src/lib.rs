@@ -70,6 +70,7 @@ pub mod authz;
 pub mod backend;
 pub mod bank;
 pub mod bench_token;
+pub mod bench_worker;
 pub mod clock;
 pub mod config;
 pub mod credential;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use sealkeep_service::bench_token;
 use sealkeep_service::config::{Config, LogFormat};
 use sealkeep_service::domain::CallerName;
 use sealkeep_service::run::{self, RunError};
 use sealkeep_service::{backend, process};
+use sealkeep_service::{bench_token, bench_worker};
 
 /// Keeps the keys of QWACs and QSealCs behind PKCS#11 and signs what policy allows.
 #[derive(Debug, Parser)]
@@ -59,6 +59,25 @@ enum Command {
         /// How long, seconds.
         #[arg(long, default_value_t = 5)]
         seconds: u64,
+    },
+    /// Measure what the worker process costs, with a throw-away key. Prints JSON.
+    BenchWorker {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Signatures asked for at once.
+        #[arg(long, default_value_t = 8)]
+        in_flight: usize,
+        /// How long, seconds.
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
+    },
+    /// Hold the token for a service; the service starts it.
+    #[command(hide = true)]
+    TokenWorker {
+        /// How log lines look.
+        #[arg(long, default_value = "text")]
+        log_format: LogFormat,
     },
     /// Forget that the token refused the PIN, after it was corrected. The next start tries it once.
     ClearPin {
@@ -120,6 +139,19 @@ fn act(command: Command) -> Result<(), RunError> {
             let (config, duration) = (Config::read(&config)?, Duration::from_secs(seconds));
             let measuring = bench_token::run(&config, &algorithm, threads, duration);
             println!("{}", runtime(1)?.block_on(measuring)?);
+        }
+        Command::BenchWorker {
+            config,
+            in_flight,
+            seconds,
+        } => {
+            let (config, duration) = (Config::read(&config)?, Duration::from_secs(seconds));
+            let measuring = bench_worker::run(&config, in_flight, duration);
+            println!("{}", runtime(1)?.block_on(measuring)?);
+        }
+        Command::TokenWorker { log_format } => {
+            log(log_format);
+            backend::worker::run_worker()?;
         }
         Command::Run {
             config,

@@ -3,7 +3,7 @@
 //! The PIN and request bodies pass through this memory. So no core is ever written and no other process of the same
 //! user may look in (`PR_SET_DUMPABLE`, prctl(2)).
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
 /// What the process uses of its machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,6 +12,8 @@ pub struct Usage {
     pub cpu_seconds: f64,
     /// Resident memory, bytes.
     pub resident_bytes: u64,
+    /// Context switches of all threads that live now.
+    pub switches: u64,
 }
 
 /// Closes the process to others.
@@ -25,9 +27,22 @@ pub fn harden() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads `/proc/self` (proc(5)); zero where it cannot be read.
+/// Ends this process with the one that started it, and lets it gain no privileges (prctl(2)). For a token worker:
+/// SIGTERM lets it finish what it is doing.
+pub fn end_with_parent() -> std::io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    Ok(())
+}
+
+/// What this process uses.
 pub fn usage() -> Usage {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    usage_of("self")
+}
+
+/// Reads `/proc` (proc(5)); zero where it cannot be read. `pid`: a number, or `self`.
+pub fn usage_of(pid: &str) -> Usage {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // Fields are counted after the command name, which may hold spaces and parentheses.
     let fields: Vec<&str> = stat
         .rsplit(')')
@@ -47,5 +62,21 @@ pub fn usage() -> Usage {
     Usage {
         cpu_seconds: cpu_ticks as f64 / rustix::param::clock_ticks_per_second() as f64,
         resident_bytes: pages * rustix::param::page_size() as u64,
+        switches: switches_of(pid),
     }
+}
+
+fn switches_of(pid: &str) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let statuses = threads.into_iter().flatten().filter_map(|thread| {
+        let status = thread.ok()?.path().join("status");
+        std::fs::read_to_string(status).ok()
+    });
+    let of_thread = |status: String| -> u64 {
+        let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
+        lines
+            .filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
+            .sum()
+    };
+    statuses.map(of_thread).sum()
 }

@@ -11,10 +11,11 @@ use tokio::task::JoinSet;
 use crate::approval;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::pkcs11::Pkcs11Backend;
+use crate::backend::worker::{PinSource, TokenWorker};
 use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
 use crate::bank::rotation::settle;
 use crate::clock::{self, SharedClock, SystemClock};
-use crate::config::{Config, ConfigError, MetricsConfig};
+use crate::config::{Config, ConfigError, Isolation, MetricsConfig};
 use crate::credential::enrolment;
 use crate::domain::{Caller, CallerName, Role, VersionState};
 use crate::grpc::listener::{Listener, TlsError, TlsFiles};
@@ -130,6 +131,7 @@ impl RunError {
                 | BackendError::PinFinalTry
                 | BackendError::PinLocked
                 | BackendError::PinMarker { .. }
+                | BackendError::PinUnavailable(_)
                 | BackendError::TokenAmbiguous { .. }
                 | BackendError::ModuleMissing(_)
                 | BackendError::ModuleInvalid { .. }
@@ -299,17 +301,36 @@ async fn drain(
     }
 }
 
+/// Reads the PIN each time it is needed, so that it is nowhere in the meantime.
+pub(crate) fn pin_source(config: &Config, env: Option<String>) -> PinSource {
+    let token = config.token.clone();
+    Arc::new(move || {
+        pin::read(&token, env.as_deref())
+            .map_err(|error| BackendError::PinUnavailable(error.to_string()))
+    })
+}
+
 /// Loading a vendor's module and logging in block for as long as they like.
 async fn open_token(
     config: &Config,
     pin_env: Option<String>,
 ) -> Result<Arc<dyn KeyBackend>, RunError> {
-    let pin = pin::read(&config.token, pin_env.as_deref())?;
-    let (settings, marker) = (config.pkcs11(), config.pin_marker());
-    let opening =
-        tokio::task::spawn_blocking(move || Pkcs11Backend::start(settings, pin, marker)).await;
-    let backend = opening.map_err(|error| std::io::Error::other(error.to_string()))??;
-    Ok(Arc::new(backend))
+    let pin = pin_source(config, pin_env);
+    let (isolation, worker) = (config.token.isolation, config.worker());
+    let opening = tokio::task::spawn_blocking(move || {
+        let backend: Arc<dyn KeyBackend> = match isolation {
+            Isolation::Process => Arc::new(TokenWorker::start(worker, pin)?),
+            Isolation::Thread => {
+                let backend = Pkcs11Backend::start(worker.token, pin()?, worker.pin_marker)?;
+                Arc::new(backend)
+            }
+        };
+        Ok::<_, BackendError>(backend)
+    });
+    let opened = opening
+        .await
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(opened?)
 }
 
 /// Makes every known key ready; names those that are not. A key that is missing today does not stop the others.

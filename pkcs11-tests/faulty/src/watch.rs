@@ -55,6 +55,16 @@ impl Watch {
             session.inside = session.inside.saturating_sub(1);
             session.failed |= rv != CKR_OK && matches!(call.function, "C_SignInit" | "C_Sign");
         }
+        let is_gone = matches!(
+            rv,
+            CKR_SESSION_CLOSED | CKR_SESSION_HANDLE_INVALID | CKR_CRYPTOKI_NOT_INITIALIZED
+        );
+        // Nobody leaks what he was told is gone, or tried to give back.
+        if let Some(session) = call.session
+            && (is_gone || call.function == "C_CloseSession")
+        {
+            state.sessions.remove(&session);
+        }
         match (call.function, rv) {
             ("C_Initialize", CKR_OK) => state.initialised = true,
             ("C_Finalize", CKR_OK) => {

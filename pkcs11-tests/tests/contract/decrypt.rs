@@ -6,7 +6,6 @@ use std::process::Command;
 use sealkeep_pkcs11_tests::SoftHsm;
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 use sealkeep_profiles::format::jwe::{KeyManagement, OaepHash, TokenWork};
-use sealkeep_service::backend::pkcs11::Pkcs11Backend;
 use sealkeep_service::backend::{
     BackendError, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage, Unwrapped,
 };
@@ -15,15 +14,12 @@ use super::support::*;
 
 const SECRET: &[u8] = b"thirty-two bytes of content key!";
 
-fn generate_to_decrypt(
-    backend: &Pkcs11Backend,
-    spec: KeySpec,
-) -> Result<GeneratedKey, BackendError> {
+fn generate_to_decrypt(backend: &Backend, spec: KeySpec) -> Result<GeneratedKey, BackendError> {
     wait(backend.generate(KeyId::random(), "inbox", spec, KeyUsage::Decrypt, later()))
 }
 
 fn decrypt(
-    backend: &Pkcs11Backend,
+    backend: &Backend,
     key: &KeyRef,
     work: TokenWork<'_>,
 ) -> Result<Unwrapped, BackendError> {

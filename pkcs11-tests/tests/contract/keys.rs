@@ -83,13 +83,7 @@ fn without(name: &str, hsm: &sealkeep_pkcs11_tests::SoftHsm) {
     .unwrap();
 }
 
-#[test]
-fn refuses_by_name_what_the_token_does_not_have() {
-    let case = sealkeep_pkcs11_tests::Case::new(
-        module_path!(),
-        "refuses_by_name_what_the_token_does_not_have",
-    );
-    case.prepared(|hsm| without("CKM_EDDSA", hsm)).run(|hsm| {
+case!(refuses_by_name_what_the_token_does_not_have, |case| case.prepared(|hsm| without("CKM_EDDSA", hsm)), hsm => {
         let backend = start(hsm);
         let made = backend.generate(
             KeyId::random(),
@@ -100,7 +94,7 @@ fn refuses_by_name_what_the_token_does_not_have() {
         );
         assert_eq!(
             wait(made),
-            Err(BackendError::SchemeUnsupported { scheme: "ed25519" })
+            Err(BackendError::SchemeUnsupported { scheme: "ed25519".into() })
         );
         // What was made does not stay, and the session that was refused is not stuck.
         let made = generate(&backend, KeySpec::EcP256);
@@ -110,8 +104,7 @@ fn refuses_by_name_what_the_token_does_not_have() {
         assert_eq!(left.len(), 2, "the pair that signs");
         let scheme = SignatureScheme::EcdsaP256Sha256;
         assert!(sign(&backend, &made.key, scheme, MESSAGE).is_ok());
-    });
-}
+});
 
 case!(refuses_scheme_that_does_not_fit_the_key, hsm => {
     let backend = start(hsm);
@@ -120,8 +113,8 @@ case!(refuses_scheme_that_does_not_fit_the_key, hsm => {
         assert_eq!(
             sign(&backend, &key, scheme, MESSAGE),
             Err(BackendError::SchemeUnfit {
-                key_type: "ec-p256".to_owned(),
-                scheme: scheme.name(),
+                key_type: "ec-p256 for signatures".to_owned(),
+                scheme: scheme.name().into(),
             })
         );
     }

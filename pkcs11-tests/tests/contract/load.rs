@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use sealkeep_profiles::algorithm::SignatureScheme;
-use sealkeep_service::backend::pkcs11::{Pkcs11Config, raw_sign_loop};
-use sealkeep_service::backend::{BackendError, KeyBackend, KeySpec, KeyUsage};
+use sealkeep_service::backend::pkcs11::{Pkcs11Backend, Pkcs11Config, raw_sign_loop};
+use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeySpec, KeyUsage};
 
 use super::support::*;
 
@@ -109,9 +109,10 @@ case!(key_generation_does_not_hold_up_signatures, hsm => {
     assert!(signed_meanwhile > 20, "{signed_meanwhile} signatures during an RSA-4096 generation");
 });
 
-case!(raw_sign_loop_measures_the_token, hsm => {
-    let backend = start(hsm);
-    let key = generate(&backend, KeySpec::EcP256).key;
+case_in_thread!(raw_sign_loop_measures_the_token, hsm => {
+    let backend = Pkcs11Backend::start(config(hsm), hsm.pin().into(), marker(hsm)).unwrap();
+    let made = backend.generate(KeyId::random(), "measured", KeySpec::EcP256, KeyUsage::Sign, later());
+    let key = wait(made).unwrap().key;
     let duration = Duration::from_millis(300);
     for threads in [1, 3] {
         let report = raw_sign_loop(&backend, &key, EC, threads, duration).unwrap();

@@ -15,3 +15,4 @@ mod load;
 mod spy;
 mod start;
 mod support;
+mod worker;

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use sealkeep_pkcs11_tests::Case;
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::pkcs11::clear_pin_marker;
 use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeyRef, KeySpec};
@@ -59,7 +58,7 @@ case!(wrong_pin_is_tried_once_and_never_again_until_cleared, hsm => {
     assert!(!marker(hsm).exists());
 });
 
-case!(no_login_where_a_refusal_could_not_be_remembered, hsm => {
+case_in_thread!(no_login_where_a_refusal_could_not_be_remembered, hsm => {
     use sealkeep_service::backend::pkcs11::Pkcs11Backend;
     let marker = hsm.dir().join("no-such-folder/marker");
     let started = Pkcs11Backend::start(config(hsm), hsm.pin().into(), marker);
@@ -94,14 +93,7 @@ case!(refuses_token_that_is_not_there, hsm => {
     assert!(!marker(hsm).exists());
 });
 
-#[test]
-fn refuses_ambiguous_label_and_takes_the_serial() {
-    Case::new(
-        module_path!(),
-        "refuses_ambiguous_label_and_takes_the_serial",
-    )
-    .prepared(|hsm| hsm.add_token(hsm.label()))
-    .run(|hsm| {
+case!(refuses_ambiguous_label_and_takes_the_serial, |case| case.prepared(|hsm| hsm.add_token(hsm.label())), hsm => {
         let error = start_with(hsm, config(hsm), hsm.pin()).err().unwrap();
         let label = hsm.label().to_owned();
         assert_eq!(error, BackendError::TokenAmbiguous { label, count: 2 });
@@ -126,8 +118,7 @@ fn refuses_ambiguous_label_and_takes_the_serial() {
             let backend = start_with(hsm, named, hsm.pin()).unwrap();
             assert_eq!(backend.info().serial, serial);
         }
-    });
-}
+});
 
 case!(refuses_settings_out_of_range, hsm => {
     let reason = |change: fn(&mut sealkeep_service::backend::pkcs11::Pkcs11Config)| {
@@ -141,12 +132,8 @@ case!(refuses_settings_out_of_range, hsm => {
     assert_eq!(reason(|config| config.token_label.clear()), "CONFIG_INVALID");
 });
 
-#[test]
-fn process_ends_cleanly_with_work_in_flight() {
-    // A thread inside the module while the exiting process tears the module down crashes it.
-    Case::new(module_path!(), "process_ends_cleanly_with_work_in_flight")
-        .repeated(10)
-        .run(|hsm| {
+// A thread inside the module while the exiting process tears the module down crashes it.
+case!(process_ends_cleanly_with_work_in_flight, |case| case.repeated(10), hsm => {
             let backend = start(hsm);
             let key = generate(&backend, KeySpec::EcP256).key;
             let scheme = SignatureScheme::EcdsaP256Sha256;
@@ -156,8 +143,7 @@ fn process_ends_cleanly_with_work_in_flight() {
                 std::mem::forget(backend.sign(&key, scheme, &digest, later()));
             }
             drop(backend);
-        });
-}
+});
 
 case!(dropped_backend_first_does_what_is_queued, hsm => {
     let backend = start(hsm);

@@ -3,22 +3,55 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
-use cryptoki::session::Session;
+use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
-use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_pkcs11_tests::{Case, SoftHsm};
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme, ecdsa_raw_to_der};
-use sealkeep_service::backend::pkcs11::{Pkcs11Backend, Pkcs11Config};
+use sealkeep_profiles::format::jwe::TokenWork;
+use sealkeep_service::backend::pkcs11::{Counts, Pkcs11Backend, Pkcs11Config};
+use sealkeep_service::backend::worker::{
+    ENVIRONMENT_DEFAULT, TokenWorker, WorkerConfig, run_worker,
+};
 use sealkeep_service::backend::{
-    Adopted, BackendError, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
+    Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
+    TokenInfo, Unwrapped,
 };
 use secrecy::SecretString;
 
-/// A test in its own process.
+/// A test in its own process, once with the module in that process and once with a token worker between.
 macro_rules! case {
+    ($name:ident, $hsm:ident => $body:block) => {
+        case!($name, |case| case, $hsm => $body);
+    };
+    ($name:ident, $setup:expr, $hsm:ident => $body:block) => {
+        mod $name {
+            use super::*;
+
+            fn body($hsm: &sealkeep_pkcs11_tests::SoftHsm) $body
+
+            #[test]
+            fn in_thread() {
+                case_with(module_path!(), "in_thread", $setup).run(body);
+            }
+
+            #[test]
+            fn in_process() {
+                case_with(module_path!(), "in_process", $setup)
+                    .env(ISOLATION_ENV, |_| "process".into())
+                    .run(body);
+            }
+        }
+    };
+}
+pub(crate) use case;
+
+/// A test that reaches into the module behind the backend's back: only where both are in one process.
+macro_rules! case_in_thread {
     ($name:ident, $hsm:ident => $body:block) => {
         #[test]
         fn $name() {
@@ -27,10 +60,103 @@ macro_rules! case {
         }
     };
 }
-pub(crate) use case;
+pub(crate) use case_in_thread;
+
+/// Set in a case's process: where the module is.
+pub(crate) const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
+
+pub(crate) fn case_with(
+    module_path: &'static str,
+    name: &'static str,
+    setup: impl FnOnce(Case) -> Case,
+) -> Case {
+    setup(Case::new(module_path, name))
+}
+
+/// The token worker of the cases: this very binary, running one test that is none.
+#[test]
+#[ignore = "is the worker process of other cases"]
+fn token_worker() {
+    run_worker().unwrap();
+}
 
 /// The backend of a case.
-pub(crate) type Backend = Pkcs11Backend;
+pub(crate) enum Backend {
+    Thread(Box<Pkcs11Backend>),
+    Process(TokenWorker),
+}
+
+impl Backend {
+    pub(crate) fn counts(&self) -> Counts {
+        match self {
+            Self::Thread(backend) => backend.counts(),
+            Self::Process(worker) => wait(worker.counts(later())).unwrap(),
+        }
+    }
+
+    fn get(&self) -> &dyn KeyBackend {
+        match self {
+            Self::Thread(backend) => &**backend,
+            Self::Process(worker) => worker,
+        }
+    }
+}
+
+impl KeyBackend for Backend {
+    fn generate(
+        &self,
+        id: KeyId,
+        label: &str,
+        spec: KeySpec,
+        usage: KeyUsage,
+        deadline: Instant,
+    ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
+        self.get().generate(id, label, spec, usage, deadline)
+    }
+
+    fn sign(
+        &self,
+        key: &KeyRef,
+        scheme: SignatureScheme,
+        input: &[u8],
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
+        self.get().sign(key, scheme, input, deadline)
+    }
+
+    fn decrypt(
+        &self,
+        key: &KeyRef,
+        work: TokenWork<'_>,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Unwrapped, BackendError>> {
+        self.get().decrypt(key, work, deadline)
+    }
+
+    fn adopt(
+        &self,
+        keys: &[KeyRef],
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<Adopted>, BackendError>> {
+        self.get().adopt(keys, deadline)
+    }
+
+    fn public_key(
+        &self,
+        key: &KeyRef,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
+        self.get().public_key(key, deadline)
+    }
+
+    fn destroy(&self, key: &KeyRef, deadline: Instant) -> BoxFuture<Result<(), BackendError>> {
+        self.get().destroy(key, deadline)
+    }
+
+    fn info(&self) -> TokenInfo {
+        self.get().info()
+    }
+}
 
 /// A deadline that only a hanging test meets: RSA-4096 keys take long on a busy machine.
 pub(crate) fn later() -> Instant {
@@ -65,25 +191,50 @@ pub(crate) fn start_with(
     hsm: &SoftHsm,
     config: Pkcs11Config,
     pin: &str,
-) -> Result<Pkcs11Backend, BackendError> {
-    Pkcs11Backend::start(config, SecretString::from(pin), marker(hsm))
+) -> Result<Backend, BackendError> {
+    let pin = SecretString::from(pin);
+    if std::env::var_os(ISOLATION_ENV).is_none() {
+        let backend = Pkcs11Backend::start(config, pin, marker(hsm))?;
+        return Ok(Backend::Thread(Box::new(backend)));
+    }
+    let worker = TokenWorker::start(
+        worker_config(hsm, config),
+        Arc::new(move || Ok(pin.clone())),
+    )?;
+    Ok(Backend::Process(worker))
 }
 
-pub(crate) fn start(hsm: &SoftHsm) -> Pkcs11Backend {
+pub(crate) fn worker_config(hsm: &SoftHsm, token: Pkcs11Config) -> WorkerConfig {
+    let arguments = [
+        "support::token_worker",
+        "--exact",
+        "--ignored",
+        "--nocapture",
+    ];
+    WorkerConfig {
+        token,
+        pin_marker: marker(hsm),
+        arguments: arguments.map(Into::into).to_vec(),
+        environment: ENVIRONMENT_DEFAULT.map(str::to_owned).to_vec(),
+        crashes_per_minute_max: 1000,
+    }
+}
+
+pub(crate) fn start(hsm: &SoftHsm) -> Backend {
     start_with(hsm, config(hsm), hsm.pin()).unwrap()
 }
 
-pub(crate) fn generate(backend: &Pkcs11Backend, spec: KeySpec) -> GeneratedKey {
+pub(crate) fn generate(backend: &Backend, spec: KeySpec) -> GeneratedKey {
     wait(backend.generate(KeyId::random(), "a test key", spec, KeyUsage::Sign, later())).unwrap()
 }
 
-pub(crate) fn adopt(backend: &Pkcs11Backend, key: &KeyRef) -> Adopted {
+pub(crate) fn adopt(backend: &Backend, key: &KeyRef) -> Adopted {
     wait(backend.adopt(&[*key], later())).unwrap().remove(0)
 }
 
 /// Signs a message, as the service does.
 pub(crate) fn sign(
-    backend: &Pkcs11Backend,
+    backend: &Backend,
     key: &KeyRef,
     scheme: SignatureScheme,
     message: &[u8],
@@ -181,8 +332,12 @@ pub(crate) fn module_and_slot(hsm: &SoftHsm) -> (Pkcs11, Slot) {
     (module, slot)
 }
 
-/// A session beside those of the backend. Logged in if the backend is.
+/// A session beside those of the backend, logged in: with the backend, or in this process alone.
 pub(crate) fn other_session(hsm: &SoftHsm) -> Session {
     let (module, slot) = module_and_slot(hsm);
-    module.open_rw_session(slot).unwrap()
+    let session = module.open_rw_session(slot).unwrap();
+    match session.login(UserType::User, Some(&hsm.pin().into())) {
+        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => session,
+        Err(error) => panic!("{error}"),
+    }
 }

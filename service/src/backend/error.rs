@@ -3,14 +3,16 @@
 //! No variant carries a PIN, a digest or key material. `function` and `rv` are the PKCS#11 names (`C_Sign`,
 //! `CKR_DEVICE_ERROR`), because that is what the vendor's support asks for.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::KeyId;
 
 /// Why a token did not do what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 pub enum BackendError {
     /// The token has no private key with this id, or it was never adopted. It never means that the key was destroyed:
     /// a token that lost its connection also answers "nothing found".
@@ -51,7 +53,7 @@ pub enum BackendError {
     #[error("the token cannot do {scheme}")]
     SchemeUnsupported {
         /// Name of the scheme.
-        scheme: &'static str,
+        scheme: Cow<'static, str>,
     },
     /// This type of key cannot sign by this scheme.
     #[error("a key of type {key_type} cannot do {scheme}")]
@@ -59,7 +61,7 @@ pub enum BackendError {
         /// Type of the key.
         key_type: String,
         /// Name of the scheme.
-        scheme: &'static str,
+        scheme: Cow<'static, str>,
     },
     /// The queue in front of the token is full.
     #[error("the token's queue is full")]
@@ -106,6 +108,9 @@ pub enum BackendError {
     /// The token says that its PIN is locked.
     #[error("the PIN of the token is locked")]
     PinLocked,
+    /// There is no PIN to log in with again; what is missing is said without the PIN.
+    #[error("no PIN: {0}")]
+    PinUnavailable(String),
     /// The marker of a refused PIN cannot be written or read; without it no login is tried.
     #[error("cannot keep the PIN marker {}: {problem}", .marker.display())]
     PinMarker {
@@ -148,7 +153,7 @@ pub enum BackendError {
     #[error("{field} must be {rule}")]
     ConfigInvalid {
         /// Name of the setting.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// The rule that it breaks.
         rule: String,
     },
@@ -177,6 +182,7 @@ impl BackendError {
             Self::PinRefused { .. } => "PIN_REFUSED",
             Self::PinFinalTry => "PIN_FINAL_TRY",
             Self::PinLocked => "PIN_LOCKED",
+            Self::PinUnavailable(_) => "PIN_UNAVAILABLE",
             Self::PinMarker { .. } => "PIN_MARKER",
             Self::TokenNotFound { .. } => "TOKEN_NOT_FOUND",
             Self::TokenAmbiguous { .. } => "TOKEN_AMBIGUOUS",

@@ -16,7 +16,9 @@ pub const RSA_BITS_MIN: u32 = 2048;
 pub const RSA_BITS_MAX: u32 = 4096;
 
 /// The `CKA_ID` of a key pair: 16 random bytes that are never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 pub struct KeyId([u8; 16]);
 
 impl KeyId {

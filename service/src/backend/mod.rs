@@ -4,12 +4,13 @@
 //! evidence of how a key is protected. It never sees a request, a bank or a caller, never hashes a message, never hands out
 //! private key material, and never decides whether a signature is allowed: that was decided before it is asked.
 //!
-//! [`KeyBackend`] is a trait because strangers plug in here: a PKCS#11 module in process today ([`pkcs11`]), the same
-//! module behind a worker process, several tokens that act as one. All of them pass the suite of `pkcs11-tests`.
+//! [`KeyBackend`] is a trait because strangers plug in here: a PKCS#11 module in this process ([`pkcs11`]), or the
+//! same module in a process of its own ([`worker`]). Both pass the suite of `pkcs11-tests`.
 
 mod error;
 mod key;
 pub mod pkcs11;
+pub mod worker;
 
 use std::future::Future;
 use std::pin::Pin;

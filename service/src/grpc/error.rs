@@ -179,6 +179,7 @@ impl OnWire for BackendError {
             | E::PinRefused { .. }
             | E::PinFinalTry
             | E::PinLocked
+            | E::PinUnavailable(_)
             | E::PinMarker { .. }
             | E::TokenNotFound { .. }
             | E::TokenAmbiguous { .. }

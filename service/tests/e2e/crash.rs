@@ -70,7 +70,7 @@ async fn a_killed_service_has_a_record_of_every_signature_it_released() {
     assert!(report.released_count + report.unknown_sequences.len() as u64 >= released.len() as u64);
 }
 
-async fn all_intents(house: &House) -> std::collections::HashSet<u64> {
+pub async fn all_intents(house: &House) -> std::collections::HashSet<u64> {
     use sealkeep_client::v1::ListAuditRecordsRequest;
     use sealkeep_client::v1::audit_service_client::AuditServiceClient;
     let officer = house.connect(crate::house::OFFICER);

@@ -25,6 +25,8 @@ pub const SECOND: &str = "spiffe://test.example/second-officer";
 pub const TPP: &str = "spiffe://test.example/tpp";
 pub const ORGANIZATION: &str = "PSDDE-BAFIN-123456";
 
+/// Where the module of all houses runs: `process` (as in production) or `thread`.
+pub const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
 /// How long a started service may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -93,6 +95,8 @@ name = "main"
 module = "{module}"
 label = "{label}"
 pin_file = "pin"
+isolation = "{isolation}"
+worker_crashes_per_minute_max = 1000000
 [store]
 sqlite_file = "sealkeep.db"
 [trust]
@@ -102,6 +106,7 @@ destroy_delay_s = 1
 "#,
             module = self.hsm.module().display(),
             label = self.hsm.label(),
+            isolation = std::env::var(ISOLATION_ENV).unwrap_or_else(|_| "process".to_owned()),
         )
     }
 
@@ -151,6 +156,22 @@ destroy_delay_s = 1
             running.child.kill().unwrap();
             running.child.wait().unwrap();
         }
+    }
+
+    /// The process that holds the token.
+    pub fn worker_pid(&self) -> u32 {
+        let service = self.service.as_ref().unwrap().child.id().to_string();
+        let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let pid = entry.ok()?.file_name().to_str()?.parse::<u32>().ok()?;
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // After the name in brackets: state, parent (proc(5)).
+            let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+            let (state, parent) = (fields.next()?, fields.next()?);
+            (parent == service && state != "Z").then_some(pid)
+        });
+        let children: Vec<u32> = children.collect();
+        assert_eq!(children.len(), 1, "one worker for one token: {children:?}");
+        children[0]
     }
 
     /// SIGTERM; answers how the service ended. Our own connections must be able to hear of it meanwhile.

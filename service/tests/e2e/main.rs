@@ -23,3 +23,4 @@ mod signing;
 mod startup;
 mod tls;
 mod watch;
+mod worker;

@@ -1,5 +1,5 @@
 //! The part of the fault table that needs more than a new session: to log in again, to initialise again, another
-//! process. Each test says what it waits for.
+//! process.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::{GeneratedKey, KeyBackend, KeySpec};
 
 use super::super::support::*;
-use super::faulty_case;
+use super::{faulty_case, faulty_worker_case};
 
 const SCHEME: SignatureScheme = SignatureScheme::EcdsaP256Sha256;
 /// From the token's return to the first signature (reliability: two seconds).
@@ -38,9 +38,7 @@ fn signs_again(backend: &Backend, made: &GeneratedKey, within: Duration) {
     panic!("no signature after {within:?}: {last:?}");
 }
 
-faulty_case!(
-    #[ignore = "logging in again"]
-    a_lost_login_is_made_again_once_and_no_caller_notices, hsm, faulty => {
+faulty_case!(a_lost_login_is_made_again_once_and_no_caller_notices, hsm, faulty => {
     let backend = faulty.start(hsm);
     let made = generate(&backend, KeySpec::EcP256);
     let digest = SCHEME.hash().digest(b"m");
@@ -56,9 +54,7 @@ faulty_case!(
     }
 });
 
-faulty_case!(
-    #[ignore = "initialising again"]
-    a_token_that_went_down_is_back_within_two_seconds, hsm, faulty => {
+faulty_case!(a_token_that_went_down_is_back_within_two_seconds, hsm, faulty => {
     let backend = faulty.start(hsm);
     let made = generate(&backend, KeySpec::EcP256);
     faulty.script("rule = [{ fn = 'C_SignInit', nth = 1, event = 'down' }]");
@@ -67,9 +63,7 @@ faulty_case!(
     assert!(backend.info().ready);
 });
 
-faulty_case!(
-    #[ignore = "initialising again"]
-    old_handles_are_not_used_after_the_token_was_down, hsm, faulty => {
+faulty_case!(old_handles_are_not_used_after_the_token_was_down, hsm, faulty => {
     for handles in ["stale", "permuted"] {
         faulty.script(&format!("[token]\nhandles = '{handles}'"));
         let backend = faulty.start(hsm);
@@ -101,18 +95,14 @@ faulty_case!(
     drop(reset);
 });
 
-faulty_case!(
-    #[ignore = "a sized buffer"]
-    a_module_that_lies_about_a_length_is_not_believed, hsm, faulty => {
+faulty_case!(a_module_that_lies_about_a_length_is_not_believed, hsm, faulty => {
     let backend = faulty.start(hsm);
     let made = generate(&backend, KeySpec::EcP256);
     faulty.script("rule = [{ fn = 'C_Sign', output = 'lying_length' }]");
     signs_again(&backend, &made, BACK_MAX);
 });
 
-faulty_case!(
-    #[ignore = "a worker process"]
-    a_module_that_dies_takes_nobody_along, hsm, faulty => {
+faulty_worker_case!(a_module_that_dies_takes_nobody_along, hsm, faulty => {
     let backend = faulty.start(hsm);
     let made = generate(&backend, KeySpec::EcP256);
     for death in ["abort", "segv", "exit"] {
@@ -124,9 +114,7 @@ faulty_case!(
     }
 });
 
-faulty_case!(
-    #[ignore = "a worker process"]
-    a_pool_that_hangs_is_replaced, hsm, faulty => {
+faulty_worker_case!(a_pool_that_hangs_is_replaced, hsm, faulty => {
     let backend = faulty.start(hsm);
     let made = generate(&backend, KeySpec::EcP256);
     let digest = SCHEME.hash().digest(b"m");

@@ -36,6 +36,22 @@ macro_rules! faulty_case {
 }
 pub(crate) use faulty_case;
 
+/// As [`faulty_case`], with the module in a token worker: for what a process does not survive.
+macro_rules! faulty_worker_case {
+    ($name:ident, $hsm:ident, $faulty:ident => $body:block) => {
+        #[test]
+        fn $name() {
+            crate::faulty::faulty_case_of(module_path!(), stringify!($name))
+                .env(crate::support::ISOLATION_ENV, |_| "process".into())
+                .run(|$hsm| {
+                    let $faulty = crate::faulty::Faulty::new($hsm);
+                    $body
+                });
+        }
+    };
+}
+pub(crate) use faulty_worker_case;
+
 /// The module with its script and its trace.
 pub(crate) struct Faulty {
     module: PathBuf,

@@ -50,7 +50,7 @@ faulty_case!(a_session_is_not_used_again_after_any_error, hsm, faulty => {
     let key = generate(&backend, KeySpec::EcP256).key;
     for rv in ["CKR_SESSION_CLOSED", "CKR_DEVICE_ERROR", "CKR_DEVICE_MEMORY", "CKR_DATA_INVALID"] {
         let broken = once("C_Sign", rv);
-        faulty.script(&format!("{broken}\n[watch]\ndiscard_after_error = true\nlogins_max = 0"));
+        faulty.script(&format!("{broken}\n[watch]\ndiscard_after_error = true"));
         let _ = sign(&backend, &key, SCHEME, b"m");
         for _ in 0..8 {
             sign(&backend, &key, SCHEME, b"m").unwrap();

@@ -60,7 +60,7 @@ pub fn raw_sign_loop(
     if !(1..=THREADS_MAX).contains(&threads) {
         let rule = format!("between 1 and {THREADS_MAX}");
         return Err(BackendError::ConfigInvalid {
-            field: "threads",
+            field: "threads".into(),
             rule,
         });
     }
@@ -103,12 +103,12 @@ fn sign_until(
     input: &SignInput,
     end: Instant,
 ) -> Result<Vec<Duration>, Fault> {
-    let session = link.open()?;
+    let at = link.enter();
+    let session = link.open(&at)?;
     let mut latencies = Vec::new();
     let mut before = monotonic();
     while before < end {
-        if let Err(error) = session.sign(&input.mechanism(), handle, input.bytes()) {
-            let fault = Fault::from(error);
+        if let Err(fault) = session.sign_once(handle, input) {
             link.discard(session, Some(&fault));
             return Err(fault);
         }

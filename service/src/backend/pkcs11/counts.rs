@@ -26,10 +26,13 @@ pub(super) struct Counters {
     pub(super) refused_busy: Counter,
     pub(super) dropped_late: Counter,
     pub(super) dropped_unwanted: Counter,
+    pub(super) logins: Counter,
+    pub(super) initialisations: Counter,
+    pub(super) recoveries_failed: Counter,
 }
 
 /// What a backend has done since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counts {
     /// Signatures that the token made for callers.
     pub signatures: u64,
@@ -47,6 +50,16 @@ pub struct Counts {
     pub dropped_late: u64,
     /// Requests nobody waited for any more; the token was not asked.
     pub dropped_unwanted: u64,
+    /// Times the ladder of recovery logged in again.
+    pub logins: u64,
+    /// Times it finalised and initialised the module.
+    pub initialisations: u64,
+    /// Times it did not get the token back.
+    pub recoveries_failed: u64,
+    /// Worker processes started; zero where the module is in this process. The other counts are those of the last.
+    pub workers_started: u64,
+    /// Worker processes that crashed, or were ended because they hung.
+    pub workers_crashed: u64,
 }
 
 impl Counters {
@@ -60,6 +73,11 @@ impl Counters {
             refused_busy: self.refused_busy.value(),
             dropped_late: self.dropped_late.value(),
             dropped_unwanted: self.dropped_unwanted.value(),
+            logins: self.logins.value(),
+            initialisations: self.initialisations.value(),
+            recoveries_failed: self.recoveries_failed.value(),
+            workers_started: 0,
+            workers_crashed: 0,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! difference that a sender could see between an encrypted key that was malformed and one that was not ours.
 //! Serves PKCS#11 v2.40 mechanisms sections 2.1.8 (`CKM_RSA_PKCS_OAEP`) and 2.3.8 (`CKM_ECDH1_DERIVE`).
 
+use std::borrow::Cow;
+
 use cryptoki::error::RvError;
 use cryptoki::mechanism::elliptic_curve::{EcKdf, Ecdh1DeriveParams};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
@@ -49,7 +51,7 @@ impl DecryptInput {
     pub(super) fn new(work: TokenWork<'_>, key: KeyType) -> Result<Self, BackendError> {
         let unfit = |scheme| BackendError::SchemeUnfit {
             key_type: key.to_string(),
-            scheme,
+            scheme: Cow::Borrowed(scheme),
         };
         match (work, key) {
             (
@@ -231,7 +233,7 @@ fn test_oaep(session: &Session, key: &KnownKey) -> Result<Verdict<Vec<KeyManagem
     }
     Ok(match able.is_empty() {
         true => Err(BackendError::SchemeUnsupported {
-            scheme: KeyManagement::RsaOaep.name(),
+            scheme: KeyManagement::RsaOaep.name().into(),
         }),
         false => Ok(able),
     })
@@ -256,7 +258,7 @@ fn test_ecdh(
     let from_token = match derive(session, key.handle, own.as_ref(), secret_bytes) {
         Ok(secret) => secret,
         Err(fault) if lacks(&fault) => {
-            let scheme = KeyManagement::EcdhEs.name();
+            let scheme = KeyManagement::EcdhEs.name().into();
             return Ok(Err(BackendError::SchemeUnsupported { scheme }));
         }
         Err(fault) => return Err(fault),

@@ -6,7 +6,6 @@
 use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
-use cryptoki::session::Session;
 
 use sealkeep_profiles::format::jwe::KeyManagement;
 
@@ -14,6 +13,7 @@ use super::key_table::KnownKey;
 use super::mechanism;
 use super::objects::{self, Inventory, Pair, Verdict};
 use super::recovery::Fault;
+use super::session::TokenSession;
 use super::spki::{ED25519_NAME_DER, P256_OID_DER, P384_OID_DER, P521_OID_DER};
 use crate::backend::{BackendError, KeyEvidence, KeyId, KeySpec, KeyUsage};
 
@@ -29,7 +29,7 @@ pub(super) struct Made {
 
 /// Makes a pair under an id that nothing else has.
 pub(super) fn generate(
-    session: &Session,
+    session: &TokenSession,
     id: KeyId,
     label: &str,
     spec: KeySpec,
@@ -54,7 +54,7 @@ pub(super) fn generate(
 }
 
 /// Removes a pair that must not stay. Best effort: whoever chose the id can find what is left.
-pub(super) fn destroy(session: &Session, pair: Pair) {
+pub(super) fn destroy(session: &TokenSession, pair: Pair) {
     for object in [Some(pair.private), pair.public].into_iter().flatten() {
         if let Err(error) = session.destroy_object(object) {
             tracing::error!(fault = %Fault::from(error), "a key object that must not stay could not be destroyed");
@@ -63,7 +63,7 @@ pub(super) fn destroy(session: &Session, pair: Pair) {
 }
 
 fn judge(
-    session: &Session,
+    session: &TokenSession,
     id: KeyId,
     spec: KeySpec,
     usage: KeyUsage,
@@ -85,6 +85,7 @@ fn judge(
         id,
         public,
         handle: pair.private,
+        login: session.login,
         usage,
     };
     Ok(objects::self_test(session, &key)?.map(|decrypts| Made {
@@ -96,7 +97,7 @@ fn judge(
 
 /// Asks for everything first; tokens that do not know the finer attributes get the necessary ones.
 fn make(
-    session: &Session,
+    session: &TokenSession,
     id: KeyId,
     label: &str,
     spec: KeySpec,

@@ -4,11 +4,9 @@
 //! session of its own, so that a key generation of seconds holds up no signature.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use cryptoki::session::Session;
-use tokio::sync::oneshot;
 
 use super::decrypt::{self, DecryptInput};
 use super::generate;
@@ -16,62 +14,102 @@ use super::key_table::KnownKey;
 use super::link::Link;
 use super::objects::{self, Inventory, Verdict};
 use super::recovery::{Action, Fault};
+use super::session::TokenSession;
+use super::waiter::{BoxWaiter, stopped};
 use crate::backend::{
-    Adopted, BackendError, BoxFuture, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, KeyUsage,
-    Unwrapped,
+    Adopted, BackendError, GeneratedKey, KeyId, KeyRef, KeySpec, KeyUsage, Unwrapped,
 };
 use crate::clock::monotonic;
 
+/// How long the keeper waits for the ladder: its callers have deadlines of their own.
+const CLIMB_PATIENCE: Duration = Duration::from_secs(5);
 /// Tasks that may wait for the keeper; more are refused as busy.
 pub(super) const TASKS_WAITING_MAX: usize = 32;
 
-/// One task: it answers its caller by itself.
-pub(super) type Task = Box<dyn FnOnce(&mut Keeper) + Send>;
+/// One task: it answers its caller by itself, also when the keeper does not take it.
+pub(super) type Task = Box<dyn FnOnce(Turn<'_>) + Send>;
+
+/// What becomes of a task.
+pub(super) enum Turn<'a> {
+    /// The keeper does it now.
+    Of(&'a mut Keeper),
+    /// It never reached the keeper.
+    Refused(BackendError),
+}
 
 /// What the thread owns.
 pub(super) struct Keeper {
     link: Arc<Link>,
-    /// Opened at the first need, and again after an error.
-    session: Option<Session>,
+}
+
+/// Why a piece of work was not done.
+enum Failure {
+    /// A call of the module failed, and nothing more can be done about it.
+    Call(Fault),
+    /// It was not tried, or the token did not come back.
+    Other(BackendError),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Call(fault)
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Failure> for BackendError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Call(fault) => fault.into(),
+            Failure::Other(error) => error,
+        }
+    }
 }
 
 /// Sends a piece of work to the keeper. `unwanted` gets an answer that nobody waited for.
 pub(super) fn ask<T: Send + 'static>(
     tasks: &Sender<Task>,
     deadline: Instant,
+    waiter: BoxWaiter<T>,
     work: impl FnOnce(&mut Keeper) -> Result<T, BackendError> + Send + 'static,
     unwanted: impl FnOnce(&mut Keeper, T) + Send + 'static,
-) -> BoxFuture<Result<T, BackendError>> {
-    let (reply, answer) = oneshot::channel();
-    let task: Task = Box::new(move |keeper| {
-        if reply.is_closed() {
-            keeper.link.counters.dropped_unwanted.add_one();
-        } else if monotonic() >= deadline {
+) {
+    let task = move |turn: Turn<'_>| match turn {
+        Turn::Refused(error) => drop(waiter.answer(Err(error))),
+        Turn::Of(keeper) if waiter.is_gone() => keeper.link.counters.dropped_unwanted.add_one(),
+        Turn::Of(keeper) if monotonic() >= deadline => {
             keeper.link.counters.dropped_late.add_one();
-            let _ = reply.send(Err(BackendError::Deadline));
-        } else if let Err(Ok(value)) = reply.send(work(keeper)) {
-            unwanted(keeper, value);
+            waiter.answer(Err(BackendError::Deadline));
         }
-    });
-    match tasks.try_send(task) {
-        Ok(()) => super::answer_by(deadline, answer),
-        Err(TrySendError::Full(_)) => super::answer_now(Err(BackendError::Busy)),
-        Err(TrySendError::Disconnected(_)) => super::answer_now(Err(super::stopped())),
+        Turn::Of(keeper) => {
+            if let Some(value) = waiter.answer(work(keeper)) {
+                unwanted(keeper, value);
+            }
+        }
+    };
+    match tasks.try_send(Box::new(task)) {
+        Ok(()) => {}
+        Err(TrySendError::Full(task)) => task(Turn::Refused(BackendError::Busy)),
+        Err(TrySendError::Disconnected(task)) => task(Turn::Refused(stopped())),
     }
 }
 
 impl Keeper {
     pub(super) fn new(link: Arc<Link>) -> Self {
-        Self {
-            link,
-            session: None,
-        }
+        Self { link }
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, tasks: &Receiver<Task>) {
         for task in tasks {
-            task(&mut self);
+            let link = Arc::clone(&self.link);
+            let _running = link.keeper.call.begin(Duration::MAX);
+            task(Turn::Of(&mut self));
         }
     }
 
@@ -85,8 +123,9 @@ impl Keeper {
     ) -> Result<GeneratedKey, BackendError> {
         spec.check()?;
         spec.check_usage(usage)?;
-        let made =
-            self.with_session(|session| generate::generate(session, id, label, spec, usage))??;
+        // Tried again only while it is looked for an object of that id: a key whose birth was not told may be there.
+        let make = |session: &TokenSession| generate::generate(session, id, label, spec, usage);
+        let made = self.with_session_if(Fault::is_of_search, make)??;
         let generated = GeneratedKey {
             key: made.key.key_ref(),
             spki_der: made.key.public.spki_der().to_vec(),
@@ -114,7 +153,8 @@ impl Keeper {
             if monotonic() >= deadline {
                 return Err(BackendError::Deadline);
             }
-            let outcome = match self.adopt_one(&inventory, key) {
+            let adopted = self.with_session(|session| objects::adopt(session, &inventory, key))?;
+            let outcome = match adopted {
                 Ok((known, evidence)) => {
                     ready.push(Arc::new(known));
                     Ok(evidence)
@@ -127,27 +167,9 @@ impl Keeper {
             };
             report.push(Adopted { key: *key, outcome });
         }
+        self.link.keys.want(keys.iter().copied());
         self.link.keys.change(&ready, &refused);
         Ok(report)
-    }
-
-    fn adopt_one(
-        &mut self,
-        inventory: &Inventory,
-        key: &KeyRef,
-    ) -> Result<(KnownKey, KeyEvidence), BackendError> {
-        let pair = inventory.pair(key.id)?;
-        self.with_session(|session| {
-            let known = match objects::pinned(session, key, pair)? {
-                Ok(known) => known,
-                Err(error) => return Ok(Err(error)),
-            };
-            let evidence = objects::evidence(session, pair.private)?;
-            if !evidence.is_protected() {
-                return Ok(Err(BackendError::KeyUnprotected(key.id)));
-            }
-            Ok(objects::self_test(session, &known)?.map(|_| (known, evidence)))
-        })?
     }
 
     /// See [`KeyBackend::decrypt`](crate::backend::KeyBackend::decrypt).
@@ -156,13 +178,22 @@ impl Keeper {
         key: &KnownKey,
         input: &DecryptInput,
     ) -> Result<Unwrapped, BackendError> {
-        let outcome = self.with_session(|session| input.run(session, key.handle));
-        outcome.map_err(|fault| match decrypt::lacks(&fault) {
-            true => BackendError::SchemeUnsupported {
-                scheme: input.name(),
+        let outcome = self.with_session_if(
+            |_| true,
+            |session| match self.link.keys.handle_in(key, session.login)? {
+                Ok(handle) => Ok(Ok(input.run(session, handle)?)),
+                Err(error) => Ok(Err(error)),
             },
-            false => fault.into(),
-        })
+        );
+        match outcome {
+            Err(Failure::Call(fault)) if decrypt::lacks(&fault) => {
+                Err(BackendError::SchemeUnsupported {
+                    scheme: input.name().into(),
+                })
+            }
+            Err(failure) => Err(failure.into()),
+            Ok(outcome) => outcome,
+        }
     }
 
     /// See [`KeyBackend::public_key`](crate::backend::KeyBackend::public_key).
@@ -173,62 +204,79 @@ impl Keeper {
 
     /// See [`KeyBackend::destroy`](crate::backend::KeyBackend::destroy).
     pub(super) fn destroy(&mut self, key: &KeyRef) -> Result<(), BackendError> {
-        let (_, pair) = self.find(key)??;
-        self.with_session(|session| Ok(session.destroy_object(pair.private)?))?;
-        self.link.keys.change(&[], &[key.id]);
+        self.link.counters.key_searches.add_one();
+        // Found and destroyed under one login: after another one the handle may denote another key.
+        self.with_session(|session| {
+            let pair = match objects::find(session, key)? {
+                Ok((_, pair)) => pair,
+                Err(error) => return Ok(Err(error)),
+            };
+            session.destroy_object(pair.private)?;
+            if let Some(public) = pair.public
+                && let Err(error) = session.destroy_object(public)
+            {
+                // The key is gone, which is what was asked; what is left is a public object without a use.
+                let fault = Fault::from(error);
+                tracing::warn!(%fault, key = %key.id, "the public object of a destroyed key stays behind");
+            }
+            Ok(Ok(()))
+        })??;
+        self.link.keys.forget(key.id);
         tracing::info!(key = %key.id, "destroyed a key");
-        if let Some(public) = pair.public
-            && let Err(fault) = self.with_session(|session| Ok(session.destroy_object(public)?))
-        {
-            // The key is gone, which is what was asked; what is left is a public object without a use.
-            tracing::warn!(%fault, key = %key.id, "the public object of a destroyed key stays behind");
-        }
         Ok(())
     }
 
-    fn find(&mut self, key: &KeyRef) -> Result<Verdict<(KnownKey, objects::Pair)>, Fault> {
+    fn find(&mut self, key: &KeyRef) -> Result<Verdict<(KnownKey, objects::Pair)>, BackendError> {
         self.link.counters.key_searches.add_one();
         self.with_session(|session| objects::find(session, key))
     }
 
     /// Runs a piece of work on the keeper's session. The session is idle most of its life, so it is the first to be
-    /// closed by the token: a session fault is worth a second try on a new one.
-    fn with_session<T>(&mut self, work: impl Fn(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
-        match self.attempt(&work) {
-            Err(fault) if fault.class().action() == Action::RetryOnNewSession => {
-                self.attempt(&work)
-            }
-            outcome => outcome,
-        }
+    /// closed by the token: a session fault is worth a second try on a new one. So is a fault that the ladder cured.
+    fn with_session<T>(
+        &self,
+        work: impl Fn(&TokenSession) -> Result<T, Fault>,
+    ) -> Result<T, BackendError> {
+        Ok(self.with_session_if(|_| true, work)?)
     }
 
-    fn attempt<T>(&mut self, work: impl Fn(&Session) -> Result<T, Fault>) -> Result<T, Fault> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => self
-                .link
-                .open_for_changes()
-                .inspect_err(|fault| self.link.failed(fault))?,
-        };
-        match work(&session) {
-            Ok(value) => {
-                self.session = Some(session);
-                self.link.works();
-                Ok(value)
-            }
-            Err(fault) => {
-                self.link.failed(&fault);
-                self.link.discard(session, Some(&fault));
-                Err(fault)
-            }
+    /// As [`with_session`](Self::with_session), but for work that is done a second time only after some faults.
+    fn with_session_if<T>(
+        &self,
+        may_repeat: impl FnOnce(&Fault) -> bool,
+        work: impl Fn(&TokenSession) -> Result<T, Fault>,
+    ) -> Result<T, Failure> {
+        if let Some(down) = self.link.ladder.refusal() {
+            return Err(Failure::Other(down));
         }
+        let seen = self.link.ladder.climbs();
+        let fault = match self.attempt(&work) {
+            Ok(value) => return Ok(value),
+            Err(fault) => fault,
+        };
+        match fault.class().action() {
+            Action::RetryOnNewSession => {}
+            Action::Climb(rung) => {
+                let deadline = monotonic() + CLIMB_PATIENCE;
+                self.link.ladder.climb(rung, &fault, seen, deadline)?;
+            }
+            Action::FindKeyAgain | Action::GiveUp => return Err(fault.into()),
+        }
+        if !may_repeat(&fault) {
+            return Err(fault.into());
+        }
+        Ok(self.attempt(&work)?)
+    }
+
+    /// The session is opened at the first need, and again after an error.
+    fn attempt<T>(&self, work: impl Fn(&TokenSession) -> Result<T, Fault>) -> Result<T, Fault> {
+        let link = &self.link;
+        link.with_session(&link.keeper, Link::open_for_changes, work)
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.link.discard(session, None);
-        }
+        self.link.leave(&self.link.keeper);
     }
 }

@@ -9,25 +9,33 @@
 //! generate(), decrypt(), adopt(), public_key(), destroy() -> queue -> keeper -> key table
 //! ```
 //!
-//! It never logs out, never logs in twice, never finalises the module, and never searches while it signs.
+//! It never logs out, and while all is well it makes one login and never searches. A lost login, device or module is
+//! brought back by one more thread, see `ladder`.
 //! Serves PKCS#11 v2.40; return codes and what is done about them are in `recovery`.
 
 mod bench;
+mod call_clock;
+mod config;
 mod counts;
 mod decrypt;
 mod generate;
 mod job_queue;
 mod keeper;
 mod key_table;
+mod ladder;
 mod link;
 mod mechanism;
 mod module;
 mod objects;
+mod observer;
 mod pin_marker;
 mod recovery;
+mod seat;
+mod session;
 mod signer;
 mod spki;
 mod token;
+mod waiter;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -36,109 +44,54 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use cryptoki::session::Session;
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_profiles::format::jwe::TokenWork;
 use secrecy::SecretString;
-use tokio::sync::oneshot;
 
 use self::decrypt::DecryptInput;
 use self::job_queue::JobQueue;
 use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
 use self::key_table::KnownKey;
+use self::ladder::Climber;
 use self::link::Link;
 use self::mechanism::SignInput;
 use self::module::Module;
+use self::observer::Identity;
+pub(in crate::backend) use self::observer::Observer;
 use self::recovery::Class;
+use self::session::TokenSession;
 use self::signer::{SignJob, Signer};
-use self::token::Token;
+pub(in crate::backend) use self::token::TokenWatch;
+use self::token::{Token, Unwatched};
+use self::waiter::waiter;
+pub(in crate::backend) use self::waiter::{BoxWaiter, Waiter};
 use super::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
     TokenInfo, Unwrapped,
 };
 
 pub use bench::{RawSignReport, raw_sign_loop};
+pub use config::{
+    Pkcs11Config, QUEUE_LENGTH_MAX_DEFAULT, QUEUE_LENGTH_MAX_MAX, SESSION_COUNT_DEFAULT,
+    SESSION_COUNT_MAX,
+};
 pub use counts::Counts;
 pub use pin_marker::clear_pin_marker;
 
-/// Signing threads if the configuration does not say: soft tokens and small HSMs gain nothing from more.
-pub const SESSION_COUNT_DEFAULT: u16 = 4;
-/// Most signing threads: beyond the concurrency of the largest network HSMs.
-pub const SESSION_COUNT_MAX: u16 = 128;
-/// Signatures that may wait if the configuration does not say: about 0.1 s of work of a fast token.
-pub const QUEUE_LENGTH_MAX_DEFAULT: usize = 1024;
 /// How long dropping a backend waits for its threads (seconds): the longest key generation, not a token that hangs.
 pub const END_WAIT_SECONDS_MAX: u64 = 10;
-/// Longest queue that may be configured.
-pub const QUEUE_LENGTH_MAX_MAX: usize = 65_536;
-
-/// Where a token is and how much of it to use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pkcs11Config {
-    /// Our name for the token; for people and metrics.
-    pub name: String,
-    /// File of the PKCS#11 module.
-    pub module: PathBuf,
-    /// `CKA_LABEL` of the token.
-    pub token_label: String,
-    /// Serial number of the token; needed if several have the label.
-    pub token_serial: Option<String>,
-    /// Sessions that sign, each on a thread of its own.
-    pub session_count: u16,
-    /// Signatures that may wait for a session; more are refused as busy.
-    pub queue_length_max: usize,
-    /// Lets the module be pkcs11-spy, which logs the PIN. For tests only.
-    pub allow_spy: bool,
-}
-
-impl Pkcs11Config {
-    fn check(&self) -> Result<(), BackendError> {
-        let must = |holds: bool, field, rule: String| {
-            if holds {
-                Ok(())
-            } else {
-                Err(BackendError::ConfigInvalid { field, rule })
-            }
-        };
-        must(
-            (1..=SESSION_COUNT_MAX).contains(&self.session_count),
-            "session_count",
-            format!("between 1 and {SESSION_COUNT_MAX}"),
-        )?;
-        must(
-            (1..=QUEUE_LENGTH_MAX_MAX).contains(&self.queue_length_max),
-            "queue_length_max",
-            format!("between 1 and {QUEUE_LENGTH_MAX_MAX}"),
-        )?;
-        must(
-            !self.token_label.is_empty(),
-            "token_label",
-            "given".to_owned(),
-        )
-    }
-}
-
 /// A token that is logged in to and served by its threads.
 ///
 /// Dropping it blocks until they have done what is queued, for [`END_WAIT_SECONDS_MAX`] at most. Do so before the process
 /// ends: a thread that is inside the module while the process tears the module down crashes it.
 pub struct Pkcs11Backend {
-    identity: Identity,
+    identity: Arc<Identity>,
     link: Arc<Link>,
     jobs: Arc<JobQueue<SignJob>>,
     tasks: Sender<Task>,
     /// Disconnected when the last thread has done its work.
     ended: Receiver<Infallible>,
     threads: Vec<JoinHandle<()>>,
-}
-
-/// What does not change about the token.
-struct Identity {
-    name: String,
-    label: String,
-    serial: String,
-    manufacturer: String,
-    module: String,
 }
 
 impl Pkcs11Backend {
@@ -154,24 +107,34 @@ impl Pkcs11Backend {
         pin: SecretString,
         pin_marker: PathBuf,
     ) -> Result<Self, BackendError> {
+        Self::start_watched(config, pin, pin_marker, Arc::new(Unwatched))
+    }
+
+    /// As [`start`](Self::start), telling somebody about the login.
+    pub(in crate::backend) fn start_watched(
+        config: Pkcs11Config,
+        pin: SecretString,
+        pin_marker: PathBuf,
+        watch: Arc<dyn TokenWatch>,
+    ) -> Result<Self, BackendError> {
         config.check()?;
         let module = Module::load(&config.module, config.allow_spy)?;
         let serial = config.token_serial.as_deref();
         let token = Token::find(&module.context, &config.token_label, serial)?;
-        let anchor = token.log_in(&module.context, &pin, &pin_marker)?;
-        drop(pin);
-        let link = Arc::new(Link::new(module.context, token.slot, anchor));
+        let anchor = token.log_in(&module.context, &pin, &pin_marker, &*watch)?;
+        let description = module.description.clone();
+        let link = Arc::new(Link::new(module, token.slot, anchor));
         let sessions = sessions(&link, config.session_count)?;
         let jobs = Arc::new(JobQueue::new(config.queue_length_max));
         let (tasks, waiting) = crossbeam_channel::bounded(TASKS_WAITING_MAX);
         let (alive, ended) = crossbeam_channel::bounded(0);
-        let identity = Identity {
+        let identity = Arc::new(Identity {
             name: config.name,
             label: config.token_label,
             serial: token.serial,
             manufacturer: token.manufacturer,
-            module: module.description,
-        };
+            module: description,
+        });
         let mut backend = Self {
             identity,
             link,
@@ -193,12 +156,160 @@ impl Pkcs11Backend {
         backend
             .threads
             .push(spawn("keeper".to_owned(), &alive, work)?);
+        let climber = Climber {
+            link: Arc::clone(&backend.link),
+            label: backend.identity.label.clone(),
+            serial: backend.identity.serial.clone(),
+            pin,
+            pin_marker,
+            watch,
+        };
+        let work = move || climber.run();
+        backend
+            .threads
+            .push(spawn("recovery".to_owned(), &alive, work)?);
         Ok(backend)
+    }
+
+    /// For whoever watches the backend without owning it.
+    pub(in crate::backend) fn observer(&self) -> Observer {
+        Observer {
+            identity: Arc::clone(&self.identity),
+            link: Arc::clone(&self.link),
+        }
     }
 
     /// What has been done since the start.
     pub fn counts(&self) -> Counts {
         self.link.counters.counts()
+    }
+}
+
+/// The methods of [`KeyBackend`] for whoever waits elsewhere: in a token worker, the other end of the socket.
+impl Pkcs11Backend {
+    pub(in crate::backend) fn generate_for(
+        &self,
+        id: KeyId,
+        label: String,
+        spec: KeySpec,
+        usage: KeyUsage,
+        deadline: Instant,
+        waiter: BoxWaiter<GeneratedKey>,
+    ) {
+        ask(
+            &self.tasks,
+            deadline,
+            waiter,
+            move |keeper| keeper.generate(id, &label, spec, usage),
+            |keeper, unwanted| {
+                if let Err(error) = keeper.destroy(&unwanted.key) {
+                    tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
+                }
+            },
+        );
+    }
+
+    pub(in crate::backend) fn decrypt_for(
+        &self,
+        key: &KeyRef,
+        work: TokenWork<'_>,
+        deadline: Instant,
+        waiter: BoxWaiter<Unwrapped>,
+    ) {
+        let checked = self.link.keys.get(key).and_then(|known| {
+            let input = DecryptInput::new(work, known.public.key_type())?;
+            match known.usage {
+                KeyUsage::Decrypt => Ok((known, input)),
+                KeyUsage::Sign => Err(unfit(&known, input.name())),
+            }
+        });
+        match checked {
+            Ok((known, input)) => {
+                let work = move |keeper: &mut Keeper| keeper.decrypt(&known, &input);
+                ask(&self.tasks, deadline, waiter, work, |_, _| ());
+            }
+            Err(error) => drop(waiter.answer(Err(error))),
+        }
+    }
+
+    pub(in crate::backend) fn adopt_for(
+        &self,
+        keys: Vec<KeyRef>,
+        deadline: Instant,
+        waiter: BoxWaiter<Vec<Adopted>>,
+    ) {
+        let work = move |keeper: &mut Keeper| keeper.adopt(&keys, deadline);
+        ask(&self.tasks, deadline, waiter, work, |_, _| ());
+    }
+
+    pub(in crate::backend) fn public_key_for(
+        &self,
+        key: KeyRef,
+        deadline: Instant,
+        waiter: BoxWaiter<Vec<u8>>,
+    ) {
+        let work = move |keeper: &mut Keeper| keeper.public_key(&key);
+        ask(&self.tasks, deadline, waiter, work, |_, _| ());
+    }
+
+    pub(in crate::backend) fn destroy_for(
+        &self,
+        key: KeyRef,
+        deadline: Instant,
+        waiter: BoxWaiter<()>,
+    ) {
+        let work = move |keeper: &mut Keeper| keeper.destroy(&key);
+        ask(&self.tasks, deadline, waiter, work, |_, ()| ());
+    }
+
+    /// Everything that can be refused without the token is refused here.
+    pub(in crate::backend) fn sign_for(
+        &self,
+        key: &KeyRef,
+        scheme: SignatureScheme,
+        input: &[u8],
+        deadline: Instant,
+        waiter: BoxWaiter<Vec<u8>>,
+    ) {
+        let accepted = crate::clock::monotonic();
+        let (key, input) = match self.signable(key, scheme, input, accepted, deadline) {
+            Ok(fit) => fit,
+            Err(error) => {
+                waiter.answer(Err(error));
+                return;
+            }
+        };
+        let job = SignJob {
+            key,
+            input,
+            accepted,
+            deadline,
+            waiter,
+        };
+        if let Err(job) = self.jobs.push(job) {
+            self.link.counters.refused_busy.add_one();
+            job.waiter.answer(Err(BackendError::Busy));
+        }
+    }
+
+    fn signable(
+        &self,
+        key: &KeyRef,
+        scheme: SignatureScheme,
+        input: &[u8],
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<(Arc<KnownKey>, SignInput), BackendError> {
+        let input = SignInput::new(scheme, input)?;
+        if let Some(down) = self.link.ladder.refusal() {
+            return Err(down);
+        }
+        let key = usable(&self.link, key, scheme)?;
+        if now >= deadline {
+            self.link.counters.dropped_late.add_one();
+            return Err(BackendError::Deadline);
+        }
+        Ok((key, input))
     }
 }
 
@@ -211,17 +322,9 @@ impl KeyBackend for Pkcs11Backend {
         usage: KeyUsage,
         deadline: Instant,
     ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
-        let label = label.to_owned();
-        ask(
-            &self.tasks,
-            deadline,
-            move |keeper| keeper.generate(id, &label, spec, usage),
-            |keeper, unwanted| {
-                if let Err(error) = keeper.destroy(&unwanted.key) {
-                    tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
-                }
-            },
-        )
+        let (waiter, answer) = waiter(deadline);
+        self.generate_for(id, label.to_owned(), spec, usage, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn sign(
@@ -231,10 +334,9 @@ impl KeyBackend for Pkcs11Backend {
         input: &[u8],
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
-        match self.enqueue(key, scheme, input, deadline) {
-            Ok(answer) => answer_by(deadline, answer),
-            Err(error) => answer_now(Err(error)),
-        }
+        let (waiter, answer) = waiter(deadline);
+        self.sign_for(key, scheme, input, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn decrypt(
@@ -243,22 +345,9 @@ impl KeyBackend for Pkcs11Backend {
         work: TokenWork<'_>,
         deadline: Instant,
     ) -> BoxFuture<Result<Unwrapped, BackendError>> {
-        let checked = self.link.keys.get(key).and_then(|known| {
-            let input = DecryptInput::new(work, known.public.key_type())?;
-            match known.usage {
-                KeyUsage::Decrypt => Ok((known, input)),
-                KeyUsage::Sign => Err(unfit(&known, input.name())),
-            }
-        });
-        match checked {
-            Ok((known, input)) => ask(
-                &self.tasks,
-                deadline,
-                move |keeper| keeper.decrypt(&known, &input),
-                |_, _| (),
-            ),
-            Err(error) => answer_now(Err(error)),
-        }
+        let (waiter, answer) = waiter(deadline);
+        self.decrypt_for(key, work, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn adopt(
@@ -266,13 +355,9 @@ impl KeyBackend for Pkcs11Backend {
         keys: &[KeyRef],
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<Adopted>, BackendError>> {
-        let keys = keys.to_vec();
-        ask(
-            &self.tasks,
-            deadline,
-            move |keeper| keeper.adopt(&keys, deadline),
-            |_, _| (),
-        )
+        let (waiter, answer) = waiter(deadline);
+        self.adopt_for(keys.to_vec(), deadline, waiter);
+        Box::pin(answer)
     }
 
     fn public_key(
@@ -280,49 +365,38 @@ impl KeyBackend for Pkcs11Backend {
         key: &KeyRef,
         deadline: Instant,
     ) -> BoxFuture<Result<Vec<u8>, BackendError>> {
-        let key = *key;
-        ask(
-            &self.tasks,
-            deadline,
-            move |keeper| keeper.public_key(&key),
-            |_, _| (),
-        )
+        let (waiter, answer) = waiter(deadline);
+        self.public_key_for(*key, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn destroy(&self, key: &KeyRef, deadline: Instant) -> BoxFuture<Result<(), BackendError>> {
-        let key = *key;
-        ask(
-            &self.tasks,
-            deadline,
-            move |keeper| keeper.destroy(&key),
-            |_, ()| (),
-        )
+        let (waiter, answer) = waiter(deadline);
+        self.destroy_for(*key, deadline, waiter);
+        Box::pin(answer)
     }
 
     fn info(&self) -> TokenInfo {
-        let (session_count, problem) = (self.link.signing_sessions(), self.link.problem());
-        TokenInfo {
-            name: self.identity.name.clone(),
-            label: self.identity.label.clone(),
-            serial: self.identity.serial.clone(),
-            manufacturer: self.identity.manufacturer.clone(),
-            module: self.identity.module.clone(),
-            ready: problem.is_none(),
-            problem,
-            session_count,
-            key_count: u32::try_from(self.link.keys.len()).unwrap_or(u32::MAX),
-        }
+        self.observer().info()
     }
 }
 
 impl Drop for Pkcs11Backend {
     fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Pkcs11Backend {
+    /// Does what is queued and ends the threads. `false`: one of them is still inside the module.
+    pub(in crate::backend) fn finish(&mut self) -> bool {
         self.jobs.close();
+        self.link.ladder.close();
         self.tasks = crossbeam_channel::bounded(0).0;
         let wait = Duration::from_secs(END_WAIT_SECONDS_MAX);
         if self.ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!(token = %self.identity.name, "a thread is still waiting for the token");
-            return;
+            return false;
         }
         // The rest of a thread is short, but libraries clean up in it: OpenSSL frees what it kept for the thread.
         for thread in self.threads.drain(..) {
@@ -330,38 +404,7 @@ impl Drop for Pkcs11Backend {
                 tracing::error!(token = %self.identity.name, "a thread of the token had panicked");
             }
         }
-    }
-}
-
-type Answer<T> = oneshot::Receiver<Result<T, BackendError>>;
-
-impl Pkcs11Backend {
-    /// Everything that can be refused without the token is refused here.
-    fn enqueue(
-        &self,
-        key: &KeyRef,
-        scheme: SignatureScheme,
-        input: &[u8],
-        deadline: Instant,
-    ) -> Result<Answer<Vec<u8>>, BackendError> {
-        let input = SignInput::new(scheme, input)?;
-        let key = usable(&self.link, key, scheme)?;
-        if crate::clock::monotonic() >= deadline {
-            self.link.counters.dropped_late.add_one();
-            return Err(BackendError::Deadline);
-        }
-        let (reply, answer) = oneshot::channel();
-        let job = SignJob {
-            key,
-            input,
-            deadline,
-            reply,
-        };
-        if self.jobs.push(job).is_err() {
-            self.link.counters.refused_busy.add_one();
-            return Err(BackendError::Busy);
-        }
-        Ok(answer)
+        true
     }
 }
 
@@ -387,15 +430,15 @@ fn unfit(known: &KnownKey, scheme: &'static str) -> BackendError {
     };
     BackendError::SchemeUnfit {
         key_type: format!("{} for {usage}", known.public.key_type()),
-        scheme,
+        scheme: scheme.into(),
     }
 }
 
 /// As many sessions as configured; fewer if the token has no more, but at least one.
-fn sessions(link: &Link, wanted: u16) -> Result<Vec<Session>, BackendError> {
+fn sessions(link: &Link, wanted: u16) -> Result<Vec<TokenSession>, BackendError> {
     let mut sessions = Vec::new();
     for opened in 0..wanted {
-        match link.open() {
+        match link.open(&link.enter()) {
             Ok(session) => sessions.push(session),
             Err(fault) if opened > 0 && fault.class() == Class::Resources => {
                 tracing::warn!(%fault, opened, wanted, "the token has fewer sessions than configured");
@@ -427,32 +470,4 @@ fn spawn(
         function: "thread".to_owned(),
         rv: problem.to_string(),
     })
-}
-
-/// Waits for an answer, at most until the deadline.
-fn answer_by<T: Send + 'static>(
-    deadline: Instant,
-    answer: Answer<T>,
-) -> BoxFuture<Result<T, BackendError>> {
-    Box::pin(async move {
-        match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(stopped()),
-            Err(_) => Err(BackendError::Deadline),
-        }
-    })
-}
-
-fn answer_now<T: Send + 'static>(
-    outcome: Result<T, BackendError>,
-) -> BoxFuture<Result<T, BackendError>> {
-    Box::pin(std::future::ready(outcome))
-}
-
-/// The threads are gone: the process is shutting down, or one of them met a bug.
-fn stopped() -> BackendError {
-    BackendError::Unavailable {
-        function: "thread".to_owned(),
-        rv: "stopped".to_owned(),
-    }
 }

@@ -1,8 +1,8 @@
 //! Loads a PKCS#11 module into the process, once.
 //!
 //! In: the configured path. Out: an initialised context. It refuses what is not there, what is not a module, and
-//! pkcs11-spy. It never finalises a module: `C_Finalize` while another thread is inside a call crashes real modules,
-//! so the context lives as long as the process (PKCS#11 v2.40 section 5.4).
+//! pkcs11-spy. It finalises a module only to initialise it again, which whoever asks for it must do alone: `C_Finalize`
+//! while another thread is inside a call crashes real modules (PKCS#11 v2.40 section 5.4).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,10 +14,14 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 
 use super::recovery::Fault;
+use super::session::SignCall;
 use crate::backend::BackendError;
 
+/// A context, and the call that it makes twice.
+type Loaded = (Pkcs11, Option<SignCall>);
+
 /// One context a file: a second `C_Initialize` of the same library is an error, and its state is shared anyway.
-static LOADED: Mutex<BTreeMap<PathBuf, Pkcs11>> = Mutex::new(BTreeMap::new());
+static LOADED: Mutex<BTreeMap<PathBuf, Loaded>> = Mutex::new(BTreeMap::new());
 
 /// What pkcs11-spy reads its own configuration from; no other module has a reason to contain it.
 const SPY_MARK: &[u8] = b"PKCS11SPY_OUTPUT";
@@ -28,6 +32,8 @@ const SPY_SCAN_BYTES_MAX: u64 = 4 << 20;
 pub(super) struct Module {
     /// Makes the calls.
     pub(super) context: Pkcs11,
+    /// Makes the call that the context makes twice.
+    pub(super) sign: Option<SignCall>,
     /// Path, description and version, for people.
     pub(super) description: String,
 }
@@ -47,28 +53,44 @@ impl Module {
         if !allow_spy && is_spy(&file).map_err(|problem| invalid(path, problem))? {
             return Err(BackendError::ModuleSpies(path.to_owned()));
         }
-        let context = context_of(&file).map_err(|problem| invalid(path, problem))?;
+        let (context, sign) = context_of(&file).map_err(|problem| invalid(path, problem))?;
         let description = describe(path, &context)?;
         Ok(Self {
             context,
+            sign,
             description,
         })
     }
 }
 
-fn context_of(file: &Path) -> Result<Pkcs11, Error> {
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(context) = loaded.get(file) {
-        return Ok(context.clone());
+impl Module {
+    /// `C_Finalize` and `C_Initialize`: what brings back a module that has lost its device. No thread may be inside it.
+    pub(super) fn initialise_again(&self) -> Result<(), Error> {
+        if let Err(error) = self.context.clone().finalize() {
+            tracing::debug!(fault = %Fault::from(error), "finalising the module failed");
+        }
+        initialise(&self.context)
     }
-    let context = Pkcs11::new(file)?;
+}
+
+fn initialise(context: &Pkcs11) -> Result<(), Error> {
     match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
         // Somebody else in the process initialised it, with whatever locking: nothing better is to be had.
-        Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
-        Err(error) => return Err(error),
+        Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
+        outcome => outcome,
     }
-    loaded.insert(file.to_owned(), context.clone());
-    Ok(context)
+}
+
+fn context_of(file: &Path) -> Result<Loaded, Error> {
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(module) = loaded.get(file) {
+        return Ok(module.clone());
+    }
+    let context = Pkcs11::new(file)?;
+    initialise(&context)?;
+    let module = (context, SignCall::of_module(file)?);
+    loaded.insert(file.to_owned(), module.clone());
+    Ok(module)
 }
 
 fn describe(path: &Path, context: &Pkcs11) -> Result<String, BackendError> {

@@ -17,6 +17,7 @@ use super::decrypt;
 use super::key_table::KnownKey;
 use super::mechanism::SignInput;
 use super::recovery::Fault;
+use super::session::TokenSession;
 use super::spki;
 use crate::backend::{BackendError, KeyEvidence, KeyId, KeyRef, KeyUsage};
 
@@ -89,6 +90,11 @@ impl Inventory {
             .all(|map| map.get(&id).is_none_or(Vec::is_empty))
     }
 
+    /// Whether any of these keys has a private object.
+    pub(super) fn has_any(&self, keys: &[KeyRef]) -> bool {
+        keys.iter().any(|key| self.private.contains_key(&key.id))
+    }
+
     /// The one pair with this id.
     pub(super) fn pair(&self, id: KeyId) -> Verdict<Pair> {
         let objects = |map: &HashMap<_, Vec<_>>| map.get(&id).cloned().unwrap_or_default();
@@ -111,7 +117,10 @@ impl Inventory {
 }
 
 /// Finds one pinned key again.
-pub(super) fn find(session: &Session, key: &KeyRef) -> Result<Verdict<(KnownKey, Pair)>, Fault> {
+pub(super) fn find(
+    session: &TokenSession,
+    key: &KeyRef,
+) -> Result<Verdict<(KnownKey, Pair)>, Fault> {
     match Inventory::of_key(session, key.id)?.pair(key.id) {
         Ok(pair) => Ok(pinned(session, key, pair)?.map(|known| (known, pair))),
         Err(error) => {
@@ -119,6 +128,27 @@ pub(super) fn find(session: &Session, key: &KeyRef) -> Result<Verdict<(KnownKey,
             Ok(Err(error))
         }
     }
+}
+
+/// Finds one pinned key among all objects and proves it: its pin, its protection, and a signature.
+pub(super) fn adopt(
+    session: &TokenSession,
+    inventory: &Inventory,
+    key: &KeyRef,
+) -> Result<Verdict<(KnownKey, KeyEvidence)>, Fault> {
+    let known = match inventory.pair(key.id) {
+        Ok(pair) => pinned(session, key, pair)?,
+        Err(error) => Err(error),
+    };
+    let known = match known {
+        Ok(known) => known,
+        Err(error) => return Ok(Err(error)),
+    };
+    let evidence = evidence(session, known.handle)?;
+    if !evidence.is_protected() {
+        return Ok(Err(BackendError::KeyUnprotected(key.id)));
+    }
+    Ok(self_test(session, &known)?.map(|_| (known, evidence)))
 }
 
 /// Private objects are invisible without a login (PKCS#11 v2.40 section 4.4): "nothing found" means something only with
@@ -132,7 +162,7 @@ pub(super) fn logged_in(session: &Session) -> Result<(), Fault> {
 
 /// Compares the public key of a pair with the pin.
 pub(super) fn pinned(
-    session: &Session,
+    session: &TokenSession,
     key: &KeyRef,
     pair: Pair,
 ) -> Result<Verdict<KnownKey>, Fault> {
@@ -143,6 +173,7 @@ pub(super) fn pinned(
                 id: key.id,
                 public,
                 handle: pair.private,
+                login: session.login,
                 usage,
             })
         } else {
@@ -211,7 +242,7 @@ pub(super) fn usage(session: &Session, private: ObjectHandle) -> Result<KeyUsage
 
 /// Proves by using it that the private key belongs to the public key. Answers with what it decrypts.
 pub(super) fn self_test(
-    session: &Session,
+    session: &TokenSession,
     key: &KnownKey,
 ) -> Result<Verdict<Vec<KeyManagement>>, Fault> {
     match key.usage {
@@ -222,7 +253,7 @@ pub(super) fn self_test(
 
 /// Signs a fixed message and verifies it: proves that the private key belongs to the public key, which `CKA_ID`
 /// only claims.
-fn sign_test(session: &Session, key: &KnownKey) -> Result<Verdict<()>, Fault> {
+fn sign_test(session: &TokenSession, key: &KnownKey) -> Result<Verdict<()>, Fault> {
     let scheme = match key.public.key_type() {
         algorithm::KeyType::Rsa { .. } => SignatureScheme::RsaPkcs1Sha256,
         algorithm::KeyType::EcP256 => SignatureScheme::EcdsaP256Sha256,
@@ -235,13 +266,12 @@ fn sign_test(session: &Session, key: &KnownKey) -> Result<Verdict<()>, Fault> {
         Ok(input) => input,
         Err(error) => return Ok(Err(error)),
     };
-    let raw = match session.sign(&input.mechanism(), key.handle, input.bytes()) {
+    let raw = match session.sign_once(key.handle, &input) {
         Ok(raw) => raw,
-        Err(error) => {
-            let fault = Fault::from(error);
+        Err(fault) => {
             return match fault.lacks_mechanism() {
                 true => Ok(Err(BackendError::SchemeUnsupported {
-                    scheme: scheme.name(),
+                    scheme: scheme.name().into(),
                 })),
                 false => Err(fault),
             };

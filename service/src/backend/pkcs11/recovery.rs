@@ -1,14 +1,15 @@
 //! What a PKCS#11 return code means for us, and what is done about it.
 //!
-//! In: an error of `cryptoki`. Out: its class, today's action, and the error the caller gets. It never touches a
+//! In: an error of `cryptoki`. Out: its class, the rung of the ladder it asks for, and the error the caller gets. It never touches a
 //! token. The classes are those of PKCS#11 v2.40 section 5.1 as soft tokens and HSMs really use them; the ladder of
-//! recovery (log in again, initialise again, new process) will hang on the same table.
+//! recovery hangs on the same table.
 
 use std::fmt;
 
 use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
 
+use super::ladder::Rung;
 use crate::backend::BackendError;
 
 /// What kind of fault a return code stands for.
@@ -38,20 +39,21 @@ pub(super) enum Action {
     RetryOnNewSession,
     /// Find the key again by `CKA_ID` and pin, then try once more.
     FindKeyAgain,
+    /// Climb the ladder, then try once more.
+    Climb(Rung),
     /// Answer the caller.
     GiveUp,
 }
 
 impl Class {
-    /// The action of today. `Login` and `Device` need more than a new session: logging in again and initialising
-    /// again are rungs that are not climbed yet.
+    /// What helps against a fault of this class.
     pub(super) fn action(self) -> Action {
         match self {
             Self::Session => Action::RetryOnNewSession,
             Self::Handle => Action::FindKeyAgain,
-            Self::Login | Self::Device | Self::Resources | Self::Pin | Self::Permanent => {
-                Action::GiveUp
-            }
+            Self::Login => Action::Climb(Rung::LogIn),
+            Self::Device => Action::Climb(Rung::Initialise),
+            Self::Resources | Self::Pin | Self::Permanent => Action::GiveUp,
         }
     }
 
@@ -108,6 +110,14 @@ impl Fault {
         ))
     }
 
+    /// The token is logged in to and shows none of the keys it had: it has lost them from sight.
+    pub(super) fn no_key_visible() -> Self {
+        Self(Error::Pkcs11(
+            RvError::TokenNotPresent,
+            Function::FindObjects,
+        ))
+    }
+
     /// Which kind of fault it is. Errors of the wrapper itself (a missing function, a value out of range) are
     /// permanent.
     pub(super) fn class(&self) -> Class {
@@ -132,6 +142,18 @@ impl Fault {
                 RvError::MechanismInvalid
                     | RvError::CurveNotSupported
                     | RvError::DomainParamsInvalid
+            )
+        )
+    }
+
+    /// It failed before anything was changed: while a session was opened, or objects were looked for.
+    pub(super) fn is_of_search(&self) -> bool {
+        use Function::{FindObjects, FindObjectsFinal, FindObjectsInit, OpenSession};
+        matches!(
+            self.0,
+            Error::Pkcs11(
+                _,
+                OpenSession | FindObjectsInit | FindObjects | FindObjectsFinal
             )
         )
     }
@@ -169,6 +191,12 @@ impl fmt::Display for Fault {
 
 impl From<Fault> for BackendError {
     fn from(fault: Fault) -> Self {
+        Self::from(&fault)
+    }
+}
+
+impl From<&Fault> for BackendError {
+    fn from(fault: &Fault) -> Self {
         let (function, rv) = (fault.function(), fault.rv_name());
         match fault.class() {
             Class::Session | Class::Handle | Class::Login | Class::Device => {

@@ -7,92 +7,125 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use cryptoki::session::Session;
 use sealkeep_profiles::algorithm::KeyType;
-use tokio::sync::oneshot;
 
 use super::job_queue::JobQueue;
 use super::key_table::KnownKey;
 use super::link::Link;
 use super::mechanism::SignInput;
-use super::objects;
+use super::objects::{self, Inventory, Verdict};
 use super::recovery::{Action, Fault};
+use super::seat::Seat;
+use super::session::TokenSession;
+use super::waiter::BoxWaiter;
 use crate::backend::BackendError;
 use crate::clock::monotonic;
+
+/// How much of its time a request must have left to be tried again (percent).
+const RETRY_TIME_LEFT_PERCENT_MIN: u32 = 40;
 
 /// One signature that is wanted.
 pub(super) struct SignJob {
     pub(super) key: Arc<KnownKey>,
     pub(super) input: SignInput,
+    pub(super) accepted: Instant,
     pub(super) deadline: Instant,
-    pub(super) reply: oneshot::Sender<Result<Vec<u8>, BackendError>>,
+    pub(super) waiter: BoxWaiter<Vec<u8>>,
+}
+
+impl SignJob {
+    /// A second attempt that comes too late helps nobody and costs the others.
+    fn is_worth_a_retry(&self, now: Instant) -> bool {
+        let whole = self.deadline.saturating_duration_since(self.accepted);
+        let left = self.deadline.saturating_duration_since(now);
+        left * 100 >= whole * RETRY_TIME_LEFT_PERCENT_MIN
+    }
 }
 
 /// What one thread owns.
 pub(super) struct Signer {
     link: Arc<Link>,
-    session: Option<Session>,
+    seat: Arc<Seat>,
 }
 
 impl Signer {
-    pub(super) fn new(link: Arc<Link>, session: Session) -> Self {
-        link.signing_session_opened();
+    pub(super) fn new(link: Arc<Link>, session: TokenSession) -> Self {
         Self {
+            seat: link.signing_seat(session),
             link,
-            session: Some(session),
         }
     }
 
     /// Serves until the queue is closed and empty.
-    pub(super) fn run(mut self, jobs: &JobQueue<SignJob>) {
+    pub(super) fn run(self, jobs: &JobQueue<SignJob>) {
         while let Some(job) = jobs.pop() {
+            let patience = job.deadline.saturating_duration_since(job.accepted);
+            let _running = self.seat.call.begin(patience);
             self.serve(job);
         }
     }
 
-    fn serve(&mut self, job: SignJob) {
-        if job.reply.is_closed() {
+    fn serve(&self, job: SignJob) {
+        if job.waiter.is_gone() {
             self.link.counters.dropped_unwanted.add_one();
             return;
         }
-        let outcome = if monotonic() >= job.deadline {
+        let outcome = if let Some(down) = self.link.ladder.refusal() {
+            Err(down)
+        } else if monotonic() >= job.deadline {
             self.link.counters.dropped_late.add_one();
             Err(BackendError::Deadline)
         } else {
             self.sign(&job)
         };
-        // An error here: the caller went away meanwhile, and the signature goes with it.
-        let _ = job.reply.send(outcome);
+        // If the caller went away meanwhile, the signature goes with it.
+        job.waiter.answer(outcome);
     }
 
-    /// One attempt, and a second one if the class of the fault promises something from it.
-    fn sign(&mut self, job: &SignJob) -> Result<Vec<u8>, BackendError> {
-        let fault = match self.attempt(&job.key, &job.input) {
-            Ok(raw) => return self.accept(&job.key, raw),
-            Err(fault) => fault,
-        };
-        tracing::warn!(%fault, key = %job.key.id, "a signature failed");
-        if fault.lacks_mechanism() {
-            let scheme = job.input.scheme().name();
-            return Err(BackendError::SchemeUnsupported { scheme });
+    /// One attempt, and another one after each remedy for the fault of the one before; no remedy is tried twice.
+    fn sign(&self, job: &SignJob) -> Result<Vec<u8>, BackendError> {
+        let (mut key, mut tried) = (Arc::clone(&job.key), Vec::new());
+        loop {
+            let seen = self.link.ladder.climbs();
+            let fault = match self.attempt(&key, &job.input) {
+                Ok(outcome) => return outcome.and_then(|raw| self.accept(&key, raw)),
+                Err(fault) => fault,
+            };
+            tracing::warn!(%fault, key = %key.id, "a signature failed");
+            if fault.lacks_mechanism() {
+                let scheme = job.input.scheme().name().into();
+                return Err(BackendError::SchemeUnsupported { scheme });
+            }
+            let action = fault.class().action();
+            if tried.contains(&action) || !job.is_worth_a_retry(monotonic()) {
+                return Err(fault.into());
+            }
+            tried.push(action);
+            match action {
+                Action::GiveUp => return Err(fault.into()),
+                Action::RetryOnNewSession => {}
+                Action::FindKeyAgain => self.find_again(job)?,
+                Action::Climb(rung) => {
+                    self.link.ladder.climb(rung, &fault, seen, job.deadline)?;
+                }
+            }
+            key = self.link.keys.get(&key.key_ref())?;
+            self.link.counters.retries.add_one();
         }
-        if monotonic() >= job.deadline {
-            return Err(fault.into());
-        }
-        let key = match fault.class().action() {
-            Action::GiveUp => return Err(fault.into()),
-            Action::RetryOnNewSession => Arc::clone(&job.key),
-            Action::FindKeyAgain => self.find_again(&job.key)?,
-        };
-        self.link.counters.retries.add_one();
-        let raw = self.attempt(&key, &job.input)?;
-        self.accept(&key, raw)
     }
 
-    fn attempt(&mut self, key: &KnownKey, input: &SignInput) -> Result<Vec<u8>, Fault> {
-        self.with_session(|session| {
-            Ok(session.sign(&input.mechanism(), key.handle, input.bytes())?)
-        })
+    /// Signs with the handle that the key has in this login, which need not be the one it had when it was asked for.
+    fn attempt(
+        &self,
+        key: &KnownKey,
+        input: &SignInput,
+    ) -> Result<Result<Vec<u8>, BackendError>, Fault> {
+        self.with_session(
+            |session| match self.link.keys.handle_in(key, session.login)? {
+                Ok(handle) => Ok(Ok(session.sign_once(handle, input)?)),
+                Err(error) => Ok(Err(error)),
+            },
+        )
     }
 
     /// Whether the signature has the form it must have is checked here; whether it verifies, by whoever assembles it.
@@ -115,66 +148,59 @@ impl Signer {
         Ok(raw)
     }
 
-    /// The handle is worth nothing any more: search by id, compare the pin, and tell the other threads.
-    fn find_again(&mut self, key: &KnownKey) -> Result<Arc<KnownKey>, BackendError> {
-        let wanted = key.key_ref();
-        self.link.counters.key_searches.add_one();
-        let found = self.with_session(|session| match objects::find(session, &wanted)? {
-            Ok((known, _)) => Ok(objects::self_test(session, &known)?.map(|_| known)),
-            Err(error) => Ok(Err(error)),
-        })?;
-        match found {
-            Ok(known) => {
-                let known = Arc::new(known);
-                self.link.keys.change(&[Arc::clone(&known)], &[]);
-                Ok(known)
+    /// The handle is worth nothing any more: search by id, compare the pin, and tell the other threads. A token that
+    /// shows none of our keys has lost its objects, or its connection: that is a reason to initialise, not to give up.
+    fn find_again(&self, job: &SignJob) -> Result<(), BackendError> {
+        let seen = self.link.ladder.climbs();
+        let looked = match self.look(&job.key) {
+            // The session that was opened for it was gone already.
+            Err(fault) if fault.class().action() == Action::RetryOnNewSession => {
+                self.look(&job.key)
             }
-            Err(error) => {
-                tracing::error!(%error, "a key that was there is not found again");
-                Err(error)
-            }
-        }
-    }
-
-    /// Runs one piece of work on this thread's session, opening a new one if the last was lost. An error costs it.
-    fn with_session<T>(
-        &mut self,
-        work: impl FnOnce(&Session) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => self.open()?,
+            looked => looked,
         };
-        match work(&session) {
-            Ok(value) => {
-                self.session = Some(session);
-                self.link.works();
-                Ok(value)
+        match looked {
+            Ok(Ok(known)) => self.link.keys.change(&[Arc::new(known)], &[]),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a key that was there is not found again");
+                return Err(error);
             }
-            Err(fault) => {
-                self.link.signing_session_lost();
-                self.link.failed(&fault);
-                self.link.discard(session, Some(&fault));
-                Err(fault)
-            }
+            Err(fault) => match fault.class().action() {
+                Action::Climb(rung) => {
+                    self.link.ladder.climb(rung, &fault, seen, job.deadline)?;
+                }
+                _ => return Err(fault.into()),
+            },
         }
+        Ok(())
     }
 
-    fn open(&self) -> Result<Session, Fault> {
-        let session = self
-            .link
-            .open()
-            .inspect_err(|fault| self.link.failed(fault))?;
-        self.link.signing_session_opened();
-        Ok(session)
+    fn look(&self, key: &KnownKey) -> Result<Verdict<KnownKey>, Fault> {
+        self.link.counters.key_searches.add_one();
+        self.with_session(|session| {
+            let found = match objects::find(session, &key.key_ref())? {
+                Ok((known, _)) => objects::self_test(session, &known)?.map(|_| known),
+                Err(error) => Err(error),
+            };
+            if matches!(found, Err(BackendError::KeyUnknown(_)))
+                && !Inventory::of_token(session)?.has_any(&self.link.keys.wanted())
+            {
+                return Err(Fault::no_key_visible());
+            }
+            Ok(found)
+        })
+    }
+
+    fn with_session<T>(
+        &self,
+        work: impl FnOnce(&TokenSession) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.link.with_session(&self.seat, Link::open, work)
     }
 }
 
 impl Drop for Signer {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            self.link.signing_session_lost();
-            self.link.discard(session, None);
-        }
+        self.link.leave(&self.seat);
     }
 }

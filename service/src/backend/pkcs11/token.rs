@@ -1,4 +1,4 @@
-//! Finds the one token that is meant and logs in to it, once.
+//! Finds the one token that is meant and logs in to it.
 //!
 //! In: label, serial, PIN. Out: a slot and a session that keeps the login alive. It never goes by slot number (they
 //! change), never tries a PIN twice, never tries one when the token says that an attempt could lock it, and never
@@ -22,6 +22,36 @@ pub(super) struct Token {
     pub(super) serial: String,
     pub(super) manufacturer: String,
     pub(super) pin_flags: PinFlags,
+}
+
+/// Whoever looks after the process that a token is used from.
+pub(in crate::backend) trait TokenWatch: Send + Sync {
+    /// Told before every `C_Login`: some tokens are lost when their process dies inside it.
+    ///
+    /// # Errors
+    /// When no login may begin now.
+    fn before(&self) -> Result<(), BackendError>;
+
+    /// The call is over, whatever it answered.
+    fn after(&self);
+
+    /// The token is lost, and nothing in this process brings it back. `true`: the process will be replaced.
+    fn lost(&self, error: &BackendError) -> bool;
+}
+
+/// For a module in a process that nobody kills on purpose.
+pub(super) struct Unwatched;
+
+impl TokenWatch for Unwatched {
+    fn before(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn after(&self) {}
+
+    fn lost(&self, _: &BackendError) -> bool {
+        false
+    }
 }
 
 /// What the token says about the user PIN (PKCS#11 v2.40 section 3.2, `CK_TOKEN_INFO` flags).
@@ -91,7 +121,7 @@ impl Token {
         }
     }
 
-    /// Opens a session and makes the only `C_Login` of this process. The login lasts while the session is open.
+    /// Opens a session and makes one `C_Login`. The login lasts while the session is open.
     ///
     /// # Errors
     /// [`BackendError::PinRefused`] now or because of an earlier start (then the token is not asked),
@@ -101,6 +131,7 @@ impl Token {
         context: &Pkcs11,
         pin: &SecretString,
         marker: &Path,
+        watch: &dyn TokenWatch,
     ) -> Result<Session, BackendError> {
         let ready = ReadyMarker::prepare(marker)?;
         let outcome = self.pin_flags.check().and_then(|()| {
@@ -115,7 +146,14 @@ impl Token {
                 return Err(error);
             }
         };
-        let Err(error) = session.login(UserType::User, Some(pin)) else {
+        if let Err(error) = watch.before() {
+            ready.discard();
+            close(session);
+            return Err(error);
+        }
+        let outcome = session.login(UserType::User, Some(pin));
+        watch.after();
+        let Err(error) = outcome else {
             ready.discard();
             return Ok(session);
         };

@@ -1,0 +1,462 @@
+//! From the words of the backend to messages and back.
+//!
+//! In: what was asked or answered. Out: the same, or `None` where a message lacks what it must have.
+
+use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
+use sealkeep_profiles::format::jwe::{KeyManagement, OaepHash, TokenWork};
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{
+    CountsMessage, Decrypt, Entry, Evidence, Generate, Generated, Key, Report, Secret, Sign, Start,
+    Started, Work,
+};
+use crate::backend::pkcs11::{Counts, Pkcs11Config};
+use crate::backend::{
+    Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, KeyUsage, TokenInfo,
+    Unwrapped,
+};
+
+impl Start {
+    pub(in super::super) fn new(
+        config: &Pkcs11Config,
+        pin_marker: String,
+        pin: &SecretString,
+    ) -> Self {
+        let mut start = Self::default();
+        start.name.clone_from(&config.name);
+        // The path was read from a configuration that is UTF-8 (TOML).
+        start.module = config.module.to_string_lossy().into_owned();
+        start.token_label.clone_from(&config.token_label);
+        start.token_serial.clone_from(&config.token_serial);
+        start.session_count = config.session_count.into();
+        start.queue_length_max = config.queue_length_max as u64;
+        start.allow_spy = config.allow_spy;
+        start.pin_marker = pin_marker;
+        pin.expose_secret().clone_into(&mut start.pin);
+        start
+    }
+
+    /// Takes the PIN out; none is left behind.
+    pub(in super::super) fn take_pin(&mut self) -> SecretString {
+        SecretString::from(std::mem::take(&mut self.pin))
+    }
+
+    pub(in super::super) fn config(&self) -> Pkcs11Config {
+        Pkcs11Config {
+            name: self.name.clone(),
+            module: self.module.clone().into(),
+            token_label: self.token_label.clone(),
+            token_serial: self.token_serial.clone(),
+            // Out of range is refused by the backend, as a configured value would be.
+            session_count: self.session_count.try_into().unwrap_or(u16::MAX),
+            queue_length_max: self.queue_length_max.try_into().unwrap_or(usize::MAX),
+            allow_spy: self.allow_spy,
+        }
+    }
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        self.pin.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Start {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Start({}, PIN of {} bytes)",
+            self.token_label,
+            self.pin.len()
+        )
+    }
+}
+
+impl Sign {
+    pub(in super::super) fn new(key: &KeyRef, scheme: SignatureScheme, input: &[u8]) -> Self {
+        let place = SignatureScheme::ALL.iter().position(|s| *s == scheme);
+        Self {
+            key: Some(key.into()),
+            scheme: place.map_or(u32::MAX, |place| place as u32),
+            input: input.to_vec(),
+        }
+    }
+
+    pub(in super::super) fn scheme(&self) -> Option<SignatureScheme> {
+        SignatureScheme::ALL.get(self.scheme as usize).copied()
+    }
+}
+
+impl Generate {
+    pub(in super::super) fn new(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> Self {
+        let rsa_bits = match spec {
+            KeySpec::Rsa { bits } => bits,
+            _ => 0,
+        };
+        Self {
+            id: id.as_bytes().to_vec(),
+            label: label.to_owned(),
+            spec: spec.to_string(),
+            rsa_bits,
+            decrypts: usage == KeyUsage::Decrypt,
+        }
+    }
+
+    pub(in super::super) fn id(&self) -> Option<KeyId> {
+        key_id(&self.id)
+    }
+
+    pub(in super::super) fn usage(&self) -> KeyUsage {
+        match self.decrypts {
+            true => KeyUsage::Decrypt,
+            false => KeyUsage::Sign,
+        }
+    }
+
+    pub(in super::super) fn spec(&self) -> Option<KeySpec> {
+        let rsa = KeySpec::Rsa {
+            bits: self.rsa_bits,
+        };
+        [
+            rsa,
+            KeySpec::EcP256,
+            KeySpec::EcP384,
+            KeySpec::EcP521,
+            KeySpec::Ed25519,
+        ]
+        .into_iter()
+        .find(|spec| spec.to_string() == self.spec)
+    }
+}
+
+fn place_of(algorithm: &KeyManagement) -> Option<u32> {
+    let place = KeyManagement::ALL.iter().position(|it| it == algorithm)?;
+    u32::try_from(place).ok()
+}
+
+impl Decrypt {
+    pub(in super::super) fn new(key: &KeyRef, work: TokenWork<'_>) -> Self {
+        let work = match work {
+            TokenWork::RsaOaep {
+                hash: OaepHash::Sha1,
+                encrypted_key,
+            } => Work::OaepSha1(encrypted_key.to_vec()),
+            TokenWork::RsaOaep {
+                hash: OaepHash::Sha256,
+                encrypted_key,
+            } => Work::OaepSha256(encrypted_key.to_vec()),
+            TokenWork::Ecdh { peer } => Work::Ecdh(peer.spki_der().to_vec()),
+        };
+        Self {
+            key: Some(key.into()),
+            work: Some(work),
+        }
+    }
+
+    /// Hands the work on; `None` if there is none, or a public key that is none.
+    pub(in super::super) fn with_work<T>(&self, act: impl FnOnce(TokenWork<'_>) -> T) -> Option<T> {
+        let oaep = |hash, encrypted_key| TokenWork::RsaOaep {
+            hash,
+            encrypted_key,
+        };
+        match self.work.as_ref()? {
+            Work::OaepSha1(key) => Some(act(oaep(OaepHash::Sha1, key))),
+            Work::OaepSha256(key) => Some(act(oaep(OaepHash::Sha256, key))),
+            Work::Ecdh(spki) => {
+                let peer = PublicKey::from_spki_der(spki).ok()?;
+                Some(act(TokenWork::Ecdh { peer: &peer }))
+            }
+        }
+    }
+}
+
+impl From<Unwrapped> for Secret {
+    fn from(unwrapped: Unwrapped) -> Self {
+        Self {
+            bytes: unwrapped.map(|mut secret| std::mem::take(&mut *secret)),
+        }
+    }
+}
+
+impl Secret {
+    pub(in super::super) fn unwrapped(mut self) -> Unwrapped {
+        self.bytes.take().map(Zeroizing::new)
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let length = self.bytes.as_ref().map(Vec::len);
+        write!(f, "Secret({length:?} bytes)")
+    }
+}
+
+fn key_id(bytes: &[u8]) -> Option<KeyId> {
+    Some(KeyId::from_bytes(bytes.try_into().ok()?))
+}
+
+impl From<&KeyRef> for Key {
+    fn from(key: &KeyRef) -> Self {
+        Self {
+            id: key.id.as_bytes().to_vec(),
+            spki_sha256: key.spki_sha256.to_vec(),
+        }
+    }
+}
+
+impl Key {
+    pub(in super::super) fn key_ref(&self) -> Option<KeyRef> {
+        Some(KeyRef {
+            id: key_id(&self.id)?,
+            spki_sha256: self.spki_sha256.as_slice().try_into().ok()?,
+        })
+    }
+}
+
+impl From<KeyEvidence> for Evidence {
+    fn from(evidence: KeyEvidence) -> Self {
+        Self {
+            sensitive: evidence.sensitive,
+            extractable: evidence.extractable,
+            always_sensitive: evidence.always_sensitive,
+            never_extractable: evidence.never_extractable,
+            local: evidence.local,
+        }
+    }
+}
+
+impl From<Evidence> for KeyEvidence {
+    fn from(evidence: Evidence) -> Self {
+        Self {
+            sensitive: evidence.sensitive,
+            extractable: evidence.extractable,
+            always_sensitive: evidence.always_sensitive,
+            never_extractable: evidence.never_extractable,
+            local: evidence.local,
+        }
+    }
+}
+
+impl From<GeneratedKey> for Generated {
+    fn from(made: GeneratedKey) -> Self {
+        Self {
+            key: Some((&made.key).into()),
+            spki_der: made.spki_der,
+            evidence: Some(made.evidence.into()),
+            decrypts: made.decrypts.iter().filter_map(place_of).collect(),
+        }
+    }
+}
+
+impl Generated {
+    pub(in super::super) fn generated_key(self) -> Option<GeneratedKey> {
+        Some(GeneratedKey {
+            key: self.key?.key_ref()?,
+            spki_der: self.spki_der,
+            evidence: self.evidence?.into(),
+            decrypts: self
+                .decrypts
+                .iter()
+                .map(|place| KeyManagement::ALL.get(*place as usize).copied())
+                .collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl From<Vec<Adopted>> for Report {
+    fn from(report: Vec<Adopted>) -> Self {
+        let entry = |adopted: Adopted| {
+            let (evidence, error) = match adopted.outcome {
+                Ok(evidence) => (Some(evidence.into()), String::new()),
+                Err(error) => (None, error_json(&error)),
+            };
+            Entry {
+                key: Some((&adopted.key).into()),
+                evidence,
+                error,
+            }
+        };
+        Self {
+            entries: report.into_iter().map(entry).collect(),
+        }
+    }
+}
+
+impl Report {
+    pub(in super::super) fn adopted(self) -> Option<Vec<Adopted>> {
+        let entry = |entry: Entry| {
+            Some(Adopted {
+                key: entry.key?.key_ref()?,
+                outcome: match entry.evidence {
+                    Some(evidence) => Ok(evidence.into()),
+                    None => Err(error_of_json(&entry.error)),
+                },
+            })
+        };
+        self.entries.into_iter().map(entry).collect()
+    }
+}
+
+impl From<Counts> for CountsMessage {
+    fn from(counts: Counts) -> Self {
+        Self {
+            json: serde_json::to_string(&counts).unwrap_or_default(),
+        }
+    }
+}
+
+impl CountsMessage {
+    pub(in super::super) fn counts(&self) -> Option<Counts> {
+        serde_json::from_str(&self.json).ok()
+    }
+}
+
+impl From<&TokenInfo> for Started {
+    fn from(info: &TokenInfo) -> Self {
+        Self {
+            serial: info.serial.clone(),
+            manufacturer: info.manufacturer.clone(),
+            module: info.module.clone(),
+        }
+    }
+}
+
+/// An error, ready to travel.
+pub(in super::super) fn error_json(error: &BackendError) -> String {
+    // A path that is not UTF-8 does not serialise; its text still says what happened.
+    serde_json::to_string(error).unwrap_or_else(|_| error.to_string())
+}
+
+/// An error that has travelled.
+pub(in super::super) fn error_of_json(json: &str) -> BackendError {
+    serde_json::from_str(json).unwrap_or_else(|_| BackendError::Malformed(json.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use prost::Message;
+
+    use super::super::{Request, ToWorker};
+    use super::*;
+
+    #[test]
+    fn errors_arrive_as_they_were_sent() {
+        let id = KeyId::random();
+        for error in [
+            BackendError::KeyMismatch(id),
+            BackendError::DigestLength {
+                expected: 32,
+                found: 31,
+            },
+            BackendError::SchemeUnfit {
+                key_type: "ec-p256".to_owned(),
+                scheme: "rsa-pss-sha256".into(),
+            },
+            BackendError::Unavailable {
+                function: "C_Sign".to_owned(),
+                rv: "CKR_DEVICE_ERROR".to_owned(),
+            },
+            BackendError::PinRefused {
+                marker: PathBuf::from("/var/lib/sealkeep/x.pin-refused"),
+            },
+            BackendError::ConfigInvalid {
+                field: "session_count".into(),
+                rule: "between 1 and 2".to_owned(),
+            },
+            BackendError::Deadline,
+        ] {
+            assert_eq!(error_of_json(&error_json(&error)), error);
+        }
+        assert_eq!(error_of_json("{").reason(), "TOKEN_MALFORMED_ANSWER");
+    }
+
+    #[test]
+    fn specs_and_schemes_arrive_as_they_were_sent() {
+        let id = KeyId::random();
+        for spec in [
+            KeySpec::Rsa { bits: 3072 },
+            KeySpec::EcP256,
+            KeySpec::EcP384,
+            KeySpec::EcP521,
+            KeySpec::Ed25519,
+        ] {
+            for usage in [KeyUsage::Sign, KeyUsage::Decrypt] {
+                let sent = Generate::new(id, "label", spec, usage).encode_to_vec();
+                let arrived = Generate::decode(sent.as_slice()).unwrap();
+                assert_eq!((arrived.id(), arrived.spec()), (Some(id), Some(spec)));
+                assert_eq!(arrived.usage(), usage);
+            }
+        }
+        let key = KeyRef {
+            id,
+            spki_sha256: [3; 32],
+        };
+        for scheme in SignatureScheme::ALL {
+            let sent = Sign::new(&key, scheme, b"input").encode_to_vec();
+            let arrived = Sign::decode(sent.as_slice()).unwrap();
+            assert_eq!(arrived.scheme(), Some(scheme));
+            assert_eq!(arrived.key.unwrap().key_ref(), Some(key));
+        }
+    }
+
+    #[test]
+    fn decryptions_arrive_as_they_were_asked_for_and_secrets_are_not_printed() {
+        let id = KeyId::random();
+        let key = KeyRef {
+            id,
+            spki_sha256: [3; 32],
+        };
+        for hash in [OaepHash::Sha1, OaepHash::Sha256] {
+            let work = TokenWork::RsaOaep {
+                hash,
+                encrypted_key: b"encrypted",
+            };
+            let sent = Decrypt::new(&key, work).encode_to_vec();
+            let arrived = Decrypt::decode(sent.as_slice()).unwrap();
+            assert_eq!(arrived.with_work(|arrived| arrived == work), Some(true));
+        }
+        for unwrapped in [None, Some(Zeroizing::new(b"secret".to_vec()))] {
+            let message = Secret::from(unwrapped.clone());
+            assert!(!format!("{message:?}").contains("115"), "{message:?}");
+            let arrived = Secret::decode(message.encode_to_vec().as_slice()).unwrap();
+            assert_eq!(arrived.unwrapped(), unwrapped);
+        }
+    }
+
+    #[test]
+    fn the_pin_travels_and_is_never_printed() {
+        let config = Pkcs11Config {
+            name: "main".to_owned(),
+            module: "/m.so".into(),
+            token_label: "t".to_owned(),
+            token_serial: None,
+            session_count: 4,
+            queue_length_max: 8,
+            allow_spy: false,
+        };
+        let start = Start::new(&config, "/x".to_owned(), &SecretString::from("648219"));
+        let message = ToWorker {
+            id: 1,
+            patience_us: 0,
+            request: Some(Request::Start(start)),
+        };
+        assert!(!format!("{message:?}").contains("648219"));
+        let sent = message.encode_to_vec();
+        let arrived = ToWorker::decode(sent.as_slice()).unwrap();
+        let Some(Request::Start(mut start)) = arrived.request else {
+            panic!("{arrived:?}")
+        };
+        assert_eq!(start.config(), config);
+        assert_eq!(start.take_pin().expose_secret(), "648219");
+        assert_eq!(start.take_pin().expose_secret(), "");
+    }
+}

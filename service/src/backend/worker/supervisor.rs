@@ -1,0 +1,385 @@
+//! The supervisor: one thread that starts the worker, listens to it, ends it and starts the next.
+//!
+//! In: a socket, a child process, the time. Out: answers to callers, and a worker that works. It never kills a worker
+//! inside `C_Login` and never starts one again whose PIN was refused.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::net::UnixStream as AsyncStream;
+use tokio::process::Child;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::child;
+use super::frame::{self, Assembler};
+use super::message::{Answer, Key, Keys, Request, Start, ToWorker, error_of_json};
+use super::restart::{Next, RestartPlan};
+use super::shared::{Phase, Shared, unavailable};
+use super::verdict;
+use super::wire::Wire;
+use super::{PinSource, WorkerConfig};
+use crate::backend::BackendError;
+use crate::backend::pkcs11::END_WAIT_SECONDS_MAX;
+use crate::clock::monotonic;
+
+/// How often the worker is judged.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How long finding the keys again may take a new worker.
+const ADOPT_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a login may take before it is called a problem. It is not ended even then.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(30);
+/// What is asked in so short an outage waits for the next worker; later it is refused at once.
+const OUTAGE_GRACE: Duration = Duration::from_secs(1);
+/// What is left in the socket of a worker that is gone is read for so long: a module may have left a child of its own
+/// that keeps the socket open.
+const REST_PATIENCE: Duration = Duration::from_millis(500);
+/// Read from the socket at once (bytes).
+const READ_BYTES: usize = 64 << 10;
+
+/// How a worker's life ended.
+enum Ended {
+    /// We wanted it.
+    Stopped,
+    /// It could not start, and said why.
+    Refused(BackendError),
+    /// It died, or was ended because it hung.
+    Crashed(String),
+}
+
+type First = mpsc::Sender<Result<(), BackendError>>;
+
+/// Runs until the backend is dropped. `first` learns how the first start went; if that failed, there is no second.
+pub(super) fn run(shared: &Arc<Shared>, config: &WorkerConfig, pin: &PinSource, first: First) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(supervise(shared, config, pin, first)),
+        Err(problem) => drop(first.send(Err(unavailable(&problem.to_string())))),
+    }
+}
+
+async fn supervise(shared: &Arc<Shared>, config: &WorkerConfig, pin: &PinSource, first: First) {
+    let mut plan = RestartPlan::new(config.crashes_per_minute_max);
+    let mut first = Some(first);
+    let mut outage_since = None;
+    loop {
+        let mut life = Life {
+            shared,
+            config,
+            ready_since: None,
+        };
+        let ended = life.live(pin, &mut first).await;
+        let ready_since = life.ready_since;
+        let (crashed, reason) = match ended {
+            Ended::Stopped => (false, unavailable("stopped")),
+            Ended::Refused(error) => (false, error),
+            Ended::Crashed(problem) => (true, unavailable(&problem)),
+        };
+        if let Some(first) = first.take() {
+            let _ = first.send(Err(reason));
+            return;
+        }
+        if shared.is_stopped() {
+            shared.lost(Phase::Stopped, &reason);
+            return;
+        }
+        if crashed {
+            shared.lock().workers_crashed += 1;
+        }
+        if needs_a_person(&reason) {
+            tracing::error!(%reason, "no token worker is started until the service is started again");
+            shared.lost(Phase::Down(reason.clone()), &reason);
+            return shared.stopping.notified().await;
+        }
+        let now = monotonic();
+        if ready_since.is_some() {
+            outage_since = Some(now);
+        }
+        let outage = now.saturating_duration_since(outage_since.unwrap_or(now));
+        let wait = match plan.ended(crashed, ready_since, now) {
+            Next::After(wait) => {
+                tracing::warn!(%reason, ?wait, "the token worker ended; starting another");
+                let phase = if crashed || outage < OUTAGE_GRACE {
+                    Phase::Starting
+                } else {
+                    Phase::Down(to_callers(reason.clone()))
+                };
+                shared.lost(phase, &reason);
+                wait
+            }
+            Next::CircuitOpen(wait) => {
+                tracing::error!(%reason, ?wait, "the token worker crashes too often");
+                let open = unavailable("crashed too often; waiting before another start");
+                shared.lost(Phase::Down(open), &reason);
+                wait
+            }
+        };
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = shared.stopping.notified() => return shared.lost(Phase::Stopped, &reason),
+        }
+    }
+}
+
+/// A caller can do nothing about a token that is not there but come back later.
+fn to_callers(reason: BackendError) -> BackendError {
+    match reason {
+        BackendError::Unavailable { .. } => reason,
+        reason => unavailable(&reason.to_string()),
+    }
+}
+
+/// Starting again would try a PIN that may lock the token, or cannot help.
+fn needs_a_person(reason: &BackendError) -> bool {
+    matches!(
+        reason,
+        BackendError::PinRefused { .. }
+            | BackendError::PinLocked
+            | BackendError::PinFinalTry
+            | BackendError::PinMarker { .. }
+            | BackendError::ModuleSpies(_)
+    )
+}
+
+/// One worker, from its start to its end.
+struct Life<'a> {
+    shared: &'a Arc<Shared>,
+    config: &'a WorkerConfig,
+    ready_since: Option<Instant>,
+}
+
+impl Life<'_> {
+    async fn live(&mut self, pin: &PinSource, first: &mut Option<First>) -> Ended {
+        let (mut child, socket, wire, started) = match self.begin(pin) {
+            Ok(begun) => begun,
+            Err(error) => return Ended::Refused(error),
+        };
+        let (shared, over) = (self.shared, Notify::new());
+        let conversation = async {
+            let mut greet = std::pin::pin!(self.greet(&wire, started, first));
+            let refusal = tokio::select! {
+                refusal = &mut greet => Some(refusal),
+                error = wire.flush_forever(&socket) => {
+                    tracing::debug!(%error, "the worker takes nothing");
+                    None
+                }
+                // Its last words may have come with the end.
+                () = listen(shared, &socket) => timeout(Duration::ZERO, greet).await.ok(),
+            };
+            over.notify_one();
+            refusal
+        };
+        let mut conversation = std::pin::pin!(conversation);
+        let watch = watch(shared, &mut child, &wire, &socket, &over);
+        let mut watch = std::pin::pin!(watch);
+        let (refusal, (status, hung)) = tokio::select! {
+            end = &mut watch => {
+                // Answers that were written before the end are answers.
+                (timeout(REST_PATIENCE, conversation).await.ok().flatten(), end)
+            }
+            refusal = &mut conversation => (refusal, watch.await),
+        };
+        match (refusal, hung) {
+            _ if shared.is_stopped() => Ended::Stopped,
+            (_, Some(hung)) => Ended::Crashed(hung),
+            (Some(error), None) => Ended::Refused(error),
+            (None, None) if let Some(error) = shared.lock().last_words.take() => {
+                Ended::Refused(error)
+            }
+            (None, None) => Ended::Crashed(child::describe(&status)),
+        }
+    }
+
+    /// Starts the process and tells it what it is for. The PIN goes over the socket here and nowhere else.
+    fn begin(
+        &self,
+        pin: &PinSource,
+    ) -> Result<(Child, AsyncStream, Arc<Wire>, Answering), BackendError> {
+        let secret = pin()?;
+        let (child, socket, wire) = self
+            .spawn()
+            .map_err(|error| unavailable(&format!("cannot be started: {error}")))?;
+        let marker = self.config.pin_marker.to_string_lossy().into_owned();
+        let start = Start::new(&self.config.token, marker, &secret);
+        let started = self.ask(&wire, Request::Start(start));
+        let mut state = self.shared.lock();
+        state.workers_started += 1;
+        state.heard = monotonic();
+        state.last_words = None;
+        state.pid = child.id();
+        drop(state);
+        Ok((child, socket, wire, started))
+    }
+
+    fn spawn(&self) -> io::Result<(Child, AsyncStream, Arc<Wire>)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let socket = AsyncStream::from_std(ours.try_clone()?)?;
+        let child = child::spawn(&self.config.arguments, &self.config.environment, theirs)?;
+        Ok((child, socket, Arc::new(Wire::new(ours))))
+    }
+
+    /// A request of the supervisor itself.
+    fn ask(&self, wire: &Wire, request: Request) -> Answering {
+        let (id, answer) = self.shared.expect();
+        let message = ToWorker {
+            id,
+            patience_us: ADOPT_PATIENCE.as_micros() as u64,
+            request: Some(request),
+        };
+        if !frame::frame(&message).is_ok_and(|frame| wire.send(&frame).is_ok()) {
+            tracing::error!("the worker cannot be told what to do");
+        }
+        answer
+    }
+
+    /// Waits until the worker has logged in, lets it find the keys, and lets callers in. Ends only if that fails.
+    async fn greet(
+        &mut self,
+        wire: &Arc<Wire>,
+        started: Answering,
+        first: &mut Option<First>,
+    ) -> BackendError {
+        if let Err(error) = self.become_ready(wire, started).await {
+            return error;
+        }
+        self.ready_since = Some(monotonic());
+        self.shared.ready(wire);
+        if let Some(first) = first.take() {
+            let _ = first.send(Ok(()));
+        }
+        std::future::pending().await
+    }
+
+    async fn become_ready(&self, wire: &Wire, started: Answering) -> Result<(), BackendError> {
+        match answered(started).await? {
+            Answer::Started(started) => self.shared.learned(started),
+            _ => return Err(unavailable("it did not say that it started")),
+        }
+        let keys: Vec<Key> = self.shared.wanted().iter().map(Into::into).collect();
+        let pid = self.shared.lock().pid;
+        if keys.is_empty() {
+            tracing::info!(pid, "token worker ready");
+            return Ok(());
+        }
+        let report = match answered(self.ask(wire, Request::Adopt(Keys { keys }))).await? {
+            Answer::Adopted(report) => report.adopted(),
+            _ => None,
+        };
+        let report = report.ok_or_else(|| unavailable("it did not say which keys it found"))?;
+        let missing = report
+            .iter()
+            .filter(|adopted| adopted.outcome.is_err())
+            .count();
+        tracing::info!(
+            pid,
+            keys = report.len(),
+            missing,
+            "token worker ready again"
+        );
+        Ok(())
+    }
+}
+
+type Answering = oneshot::Receiver<Result<Answer, BackendError>>;
+
+async fn answered(answer: Answering) -> Result<Answer, BackendError> {
+    match timeout(ADOPT_PATIENCE, answer).await {
+        Ok(Ok(Ok(Answer::Error(json)))) => Err(error_of_json(&json)),
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => Err(unavailable("ended")),
+        Err(_) => Err(unavailable("it does not answer")),
+    }
+}
+
+/// Gives the worker's answers out until it hangs up.
+async fn listen(shared: &Shared, socket: &AsyncStream) {
+    let (mut assembler, mut piece) = (Assembler::default(), vec![0; READ_BYTES]);
+    loop {
+        let read = match socket.readable().await {
+            Ok(()) => socket.try_read(&mut piece),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(0) => return,
+            Ok(count) => assembler.add(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return tracing::debug!(%error, "the worker's socket broke"),
+        }
+        loop {
+            match assembler.next() {
+                Ok(Some(message)) => shared.heard(message),
+                Ok(None) => break,
+                Err(error) => return tracing::error!(%error, "the worker says nonsense"),
+            }
+        }
+    }
+}
+
+/// Waits for the worker's end, or brings it about. Says why, if it hung.
+async fn watch(
+    shared: &Shared,
+    child: &mut Child,
+    wire: &Wire,
+    socket: &AsyncStream,
+    over: &Notify,
+) -> (io::Result<ExitStatus>, Option<String>) {
+    let mut login_since = None;
+    loop {
+        tokio::select! {
+            status = child.wait() => return (status, None),
+            () = shared.stopping.notified() => {
+                let _ = wire.flush(socket).await;
+                wire.hang_up();
+                let patience = Duration::from_secs(END_WAIT_SECONDS_MAX) + REST_PATIENCE;
+                let status = match timeout(patience, child.wait()).await {
+                    Ok(status) => status,
+                    Err(_) => end(shared, child).await,
+                };
+                return (status, None);
+            }
+            () = shared.gave_up.notified() => {
+                wire.hang_up();
+                return (end(shared, child).await, None);
+            }
+            () = over.notified() => {
+                wire.hang_up();
+                return (end(shared, child).await, None);
+            }
+            () = sleep(LOOK_INTERVAL) => {}
+        }
+        if let Some(hung) = judge(shared, &mut login_since) {
+            tracing::error!(%hung, "the token worker is replaced");
+            return (end(shared, child).await, Some(hung));
+        }
+    }
+}
+
+fn judge(shared: &Shared, login_since: &mut Option<Instant>) -> Option<String> {
+    let (now, mut state) = (monotonic(), shared.lock());
+    if !state.status.in_login {
+        *login_since = None;
+    } else if now.saturating_duration_since(*login_since.get_or_insert(now)) >= LOGIN_PATIENCE {
+        // Whether the PIN was taken is unknown; the login goes on, and nobody waits for it any more.
+        state.phase = Phase::Down(unavailable("C_Login does not answer"));
+    }
+    let has_started = matches!(state.phase, Phase::Ready(_));
+    let silence = now.saturating_duration_since(state.heard);
+    verdict::replace(&state.status, silence, has_started)
+}
+
+/// Ends the worker, but not inside `C_Login`.
+async fn end(shared: &Shared, child: &mut Child) -> io::Result<ExitStatus> {
+    while shared.lock().status.in_login {
+        tokio::select! {
+            status = child.wait() => return status,
+            () = sleep(LOOK_INTERVAL) => {}
+        }
+    }
+    child::end(child).await
+}
