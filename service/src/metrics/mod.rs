@@ -5,7 +5,7 @@
 //! label; labels are configured names and words of this code.
 //!
 //! Each room owns its instruments and hands them to the registry once (`register`); what is state rather than events is
-//! read at each scrape by [`state`].
+//! read at each scrape by `state`.
 
 mod listener;
 mod state;

@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The pause after the first failure, seconds; each further one is [`FACTOR`] times as long.
+/// The pause after the first failure, seconds; each further one is `FACTOR` times as long.
 pub const PAUSE_FIRST_S: i64 = 5;
 /// How much longer each pause is.
 const FACTOR: i64 = 4;
