@@ -17,6 +17,7 @@ from .house import Bank, House
 
 BODY_BYTES_MAX = 4096
 VALUE_LENGTH_MAX = 60
+BEFORE_OBJECT = b" \t\r\n\x00\xef\xbb\xbf\xfe\xff"
 PRINTABLE = [chr(code) for code in range(0x20, 0x7F)]
 PATH_CHARS = "abcXYZ019-_~!$&'()*+,;=:@"
 """Of pchar (RFC 3986 section 3.3), without the dot: `.` and `..` as segments are refused."""
@@ -79,7 +80,12 @@ class Maker:
 
     def payload(self) -> bytes:
         """A body that is not empty."""
-        return self._body(1)
+        return self._signed_body()
+
+    def _signed_body(self) -> bytes:
+        """For a JWS: noise that begins like a JSON object is refused, since others might read claims of a JWT in it."""
+        body = self._body(1)
+        return b"[" + body if body.lstrip(BEFORE_OBJECT).startswith(b"{") else body
 
     def _berlin(self) -> Request:
         body, body_as = self._any_body()
@@ -107,7 +113,7 @@ class Maker:
             # The media type is signed without its parameters, in lower case.
             types = ["application/json", "Application/JSON; charset=utf-8", "application/jose+jwe"]
             headers.append(("Content-Type", self._random.choice(types)))
-        return self._finish(headers, self._body(1), self._random.choice(["bytes", "both"]), {"POST", "PUT", "PATCH"})
+        return self._finish(headers, self._signed_body(), self._random.choice(["bytes", "both"]), {"POST", "PUT", "PATCH"})
 
     def _finish(
         self, headers: list[tuple[str, str]], body: bytes, body_as: str, methods: set[str] | None = None
