@@ -10,7 +10,7 @@ started=$(date +%s)
 step() { printf '\n== %s (%s s)\n' "$*" $(($(date +%s) - started)); }
 
 step "what the tests need"
-install_packages softhsm2 opensc opensc-pkcs11 libnss3 libnss3-tools p11-kit p11-kit-modules openssl python3 python3-venv util-linux
+install_packages softhsm2 opensc opensc-pkcs11 libnss3 libnss3-tools p11-kit p11-kit-modules openssl python3 python3-venv util-linux prometheus curl
 command -v cargo >/dev/null || fail "a Rust toolchain is needed: https://rustup.rs"
 # Checkers that have no Debian package, in a throw-away folder.
 TOOLS=$TARGET/test-tools
@@ -22,7 +22,7 @@ TOOLS=$TARGET/test-tools
 step "style"
 cargo fmt --all --check
 "$TOOLS/bin/typos"
-"$TOOLS/bin/shellcheck" -x deploy/*.sh deploy/interop/*.sh .ci/run
+"$TOOLS/bin/shellcheck" -x deploy/*.sh deploy/interop/*.sh deploy/prometheus/*.sh .ci/run
 (cd proto && "$TOOLS/bin/buf" lint)
 cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 
@@ -55,6 +55,9 @@ SEALKEEP_TEST_ISOLATION=thread cargo test --locked -p sealkeep-service --test e2
 
 step "foreign implementations"
 deploy/interop/run.sh
+
+step "what monitoring gets"
+deploy/prometheus/test.sh
 
 step "the demonstration, twice, and as somebody who is not root"
 SEALKEEP_BUILT=1 deploy/demo.sh

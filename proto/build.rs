@@ -3,7 +3,7 @@
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 14] = [
     "sealkeep/v1/environment.proto",
     "sealkeep/v1/signing.proto",
     "sealkeep/v1/jwt.proto",
@@ -15,6 +15,9 @@ const FILES: [&str; 11] = [
     "sealkeep/v1/access.proto",
     "sealkeep/v1/audit.proto",
     "sealkeep/v1/status.proto",
+    "sealkeep/v1/watch.proto",
+    "sealkeep/v1/approval.proto",
+    "sealkeep/v1/enrolment.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

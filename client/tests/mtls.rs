@@ -4,6 +4,7 @@
 mod support;
 
 use http::Request;
+use sealkeep_client::v1::VersionState;
 use sealkeep_client::{Error, HttpClient, HttpError, Offload, Sealkeep, TlsConfig};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -21,8 +22,9 @@ fn version(number: u32, leaf: Leaf, schemes: &[u32]) -> Version {
     let name = format!("credentials/transport/versions/{number}");
     Version {
         name,
-        leaf,
+        leaf: leaf.into(),
         schemes: schemes.to_vec(),
+        state: VersionState::Active,
     }
 }
 
@@ -152,6 +154,29 @@ fn a_rotation_reaches_new_connections_without_a_new_client() {
             2,
             "the pooled connection is not used again"
         );
+    });
+}
+
+/// Connections that were opened with a key that is not trusted any more end, and so do those after it is trusted again.
+#[test]
+fn a_frozen_version_ends_open_connections() {
+    on_both_flavours(|| async {
+        let bank = Bank::start(&rustls::version::TLS13);
+        let fake = Fake::start(version(1, bank.qtsp.client("acme", ec_key()), EC));
+        let tls = tls(&fake, &bank).await;
+        let client = HttpClient::new(tls.clone()).unwrap();
+        get(&client, &bank).await.unwrap();
+        fake.restate(VersionState::Frozen);
+        tls.changed(0).await;
+        let denied = refusal(tonic::Code::FailedPrecondition, "VERSION_FROZEN", "");
+        fake.script().failures.push_back(denied);
+        match get(&client, &bank).await.unwrap_err() {
+            HttpError::Signature(error) => assert_eq!(error.reason(), "VERSION_FROZEN"),
+            other => panic!("{other}"),
+        }
+        fake.restate(VersionState::Active);
+        tls.changed(1).await;
+        get(&client, &bank).await.unwrap();
     });
 }
 

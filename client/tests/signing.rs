@@ -4,6 +4,7 @@
 mod support;
 
 use sealkeep_client::v1::ListCredentialsRequest;
+use sealkeep_client::v1::VersionState;
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::{BodyDigests, BodySource, Config, Error, RequestHead, Sealkeep};
 use sha2::{Digest, Sha256};
@@ -18,8 +19,9 @@ fn fake() -> Fake {
     let leaf = Authority::new("QTSP").client("acme", ec_key());
     Fake::start(Version {
         name: "credentials/transport/versions/1".into(),
-        leaf,
+        leaf: leaf.into(),
         schemes: vec![0x0403],
+        state: VersionState::Active,
     })
 }
 

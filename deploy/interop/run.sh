@@ -24,10 +24,10 @@ REQUEST_COUNT=1400
 built() {
     local name release=()
     [ "$(basename "$BIN")" != release ] || release=(--release)
-    for name in sealkeepd sandbox-pki sandbox-qtsp examples/get examples/signed-requests; do
+    for name in sealkeepd sealkeep sandbox-pki sandbox-qtsp examples/get examples/signed-requests; do
         [ -x "$BIN/$name" ] && continue
         say "building"
-        (cd "$ROOT" && cargo build --quiet --locked "${release[@]}" -p sealkeep-service -p sealkeep-sandbox --bins &&
+        (cd "$ROOT" && cargo build --quiet --locked "${release[@]}" -p sealkeep-service -p sealkeep-client -p sealkeep-sandbox --bins &&
             cargo build --quiet --locked "${release[@]}" -p sealkeep-client --example get \
                 -p sealkeep-profiles --example signed-requests)
         return
@@ -92,6 +92,7 @@ step setup python setup
 step signatures python signatures "$SEED"
 step catalogue catalogue "$HOUSE"
 step refusals python refusals
+step encryption python encryption
 step handshakes handshakes "$HOUSE"
 step audit python audit "$SIGNATURE_COUNT"
 step attributes attributes "$HOUSE" "$CREDENTIAL_COUNT"

@@ -13,7 +13,7 @@ use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
 /// Every bytes field that a request may carry, and why it is no door to a free signature.
-const BYTES_IN_REQUESTS: [(&str, &str); 8] = [
+const BYTES_IN_REQUESTS: [(&str, &str); 9] = [
     (
         "Header.value",
         "a header value; the service lays out the string that is signed",
@@ -29,6 +29,10 @@ const BYTES_IN_REQUESTS: [(&str, &str); 8] = [
     (
         "SignJwsRequest.payload",
         "wrapped in a JWS whose header the service builds",
+    ),
+    (
+        "InstallCertificateRequest.certificates",
+        "read as certificates and stored; no key sees them",
     ),
     (
         "SignDpopProofRequest.access_token_sha256",

@@ -33,3 +33,8 @@ pub type SharedClock = Arc<dyn Clock>;
 pub fn monotonic() -> Instant {
     Instant::now()
 }
+
+/// Buckets of measured durations, seconds: from an ECDSA signature of a fast token to an RSA-4096 one of a slow HSM.
+pub(crate) const DURATION_BUCKETS_S: [f64; 13] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+];

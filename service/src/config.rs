@@ -5,13 +5,25 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use jiff::SignedDuration;
 use serde::Deserialize;
 
+use crate::approval::{self, ApprovalRules};
 use crate::backend::pkcs11::Pkcs11Config;
 use crate::backend::worker::{CRASHES_PER_MINUTE_MAX_DEFAULT, ENVIRONMENT_DEFAULT, WorkerConfig};
 use crate::credential::TrustAnchors;
-use crate::domain::Environment;
+use crate::credential::cmp::Account;
+use crate::credential::enrolment::{CmpAccount, CmpEnroller, Enrollers};
+use crate::domain::{Environment, Name};
+use crate::pin::{self, PinError};
+use crate::watch::sink::WebhookConfig;
+
+/// Receivers of alerts, at most.
+const WEBHOOKS_MAX: usize = 16;
+/// Longest reference of an enroller, bytes.
+const REFERENCE_BYTES_MAX: usize = 128;
 
 /// The configuration file. Relative paths in it are relative to its own directory.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,6 +41,17 @@ pub struct Config {
     /// How banks want to be signed for, beside what is shipped.
     #[serde(default)]
     pub profiles: ProfilesConfig,
+    /// Who is told of what ends soon.
+    #[serde(default)]
+    pub watch: WatchConfig,
+    /// Where monitoring reads; nowhere when absent.
+    pub metrics: Option<MetricsConfig>,
+    /// What takes two persons.
+    #[serde(default)]
+    pub approval: ApprovalConfig,
+    /// Ways to QTSPs.
+    #[serde(default)]
+    pub enroller: Vec<EnrollerConfig>,
     /// What is logged about running.
     #[serde(default)]
     pub log: LogConfig,
@@ -127,6 +150,74 @@ pub struct TrustConfig {
 pub struct ProfilesConfig {
     /// A directory of profiles, one TOML file each.
     pub directory: Option<PathBuf>,
+}
+
+/// `[watch]`. The service's own log is always told.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchConfig {
+    /// Receivers of alerts.
+    #[serde(default)]
+    pub webhook: Vec<WebhookConfig>,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Address and port of `/metrics`, plain HTTP without authentication: loopback, or a network of monitoring alone.
+    /// Port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+/// `[approval]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalConfig {
+    /// How long a second person has to confirm a change, seconds.
+    pub expiry_s: u32,
+    /// How long a confirmed destruction of a key waits, so that somebody can object, seconds.
+    pub destroy_delay_s: u32,
+}
+
+impl Default for ApprovalConfig {
+    fn default() -> Self {
+        Self {
+            expiry_s: approval::EXPIRY_DEFAULT_S,
+            destroy_delay_s: approval::DESTROY_DELAY_DEFAULT_S,
+        }
+    }
+}
+
+/// `[[enroller]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrollerConfig {
+    /// What officers call it.
+    pub name: Name,
+    /// How it talks.
+    pub kind: EnrollerKind,
+    /// Where the QTSP takes messages, `http://host:port/path`. They are protected by the shared secret.
+    pub url: String,
+    /// The reference that the QTSP gave out with the secret.
+    pub reference: String,
+    /// A file that holds the shared secret, mode 0400.
+    pub secret_file: PathBuf,
+}
+
+/// The protocols of enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnrollerKind {
+    /// CMP (RFC 9810) with a shared secret.
+    Cmp,
+}
+
+impl EnrollerConfig {
+    fn address(&self) -> Option<http::Uri> {
+        let url: http::Uri = self.url.parse().ok()?;
+        (url.scheme_str() == Some("http") && url.host().is_some()).then_some(url)
+    }
 }
 
 /// `[log]`
@@ -273,6 +364,22 @@ impl Config {
                 "give pin_file or pin_credential, not both",
             ));
         }
+        let webhooks = &self.watch.webhook;
+        if webhooks.len() > WEBHOOKS_MAX {
+            return Err(("watch.webhook", "at most 16"));
+        }
+        for (at, webhook) in webhooks.iter().enumerate() {
+            let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            if !(1..=63).contains(&webhook.name.len()) || !webhook.name.bytes().all(is_name) {
+                return Err(("watch.webhook.name", "1 to 63 of a-z, 0-9 and hyphens"));
+            }
+            if webhook.name == "log" || webhooks[..at].iter().any(|w| w.name == webhook.name) {
+                return Err((
+                    "watch.webhook.name",
+                    "each its own, and none `log`: what was delivered is remembered by it",
+                ));
+            }
+        }
         if self
             .runtime
             .worker_threads
@@ -282,6 +389,26 @@ impl Config {
         }
         if !(1..=300).contains(&self.runtime.drain_timeout_s) {
             return Err(("runtime.drain_timeout_s", "1 to 300"));
+        }
+        for (at, enroller) in self.enroller.iter().enumerate() {
+            if self.enroller[..at]
+                .iter()
+                .any(|other| other.name == enroller.name)
+            {
+                return Err(("enroller.name", "each name once"));
+            }
+            if enroller.address().is_none() {
+                return Err(("enroller.url", "http://host:port/path"));
+            }
+            if !(1..=REFERENCE_BYTES_MAX).contains(&enroller.reference.len()) {
+                return Err(("enroller.reference", "1 to 128 bytes"));
+            }
+        }
+        if !(60..=86_400).contains(&self.approval.expiry_s) {
+            return Err(("approval.expiry_s", "60 to 86400"));
+        }
+        if !(1..=30 * 86_400).contains(&self.approval.destroy_delay_s) {
+            return Err(("approval.destroy_delay_s", "1 to 2592000"));
         }
         Ok(())
     }
@@ -298,11 +425,20 @@ impl Config {
             .sandbox_anchor_files
             .iter_mut()
             .chain(&mut self.trust.production_anchor_files);
+        let webhooks = self.watch.webhook.iter_mut();
+        let webhooks =
+            webhooks.flat_map(|w| std::iter::once(&mut w.secret_file).chain(&mut w.ca_file));
         for path in files
             .into_iter()
             .chain(anchors)
+            .chain(webhooks)
             .chain(&mut self.token.pin_file)
             .chain(&mut self.profiles.directory)
+            .chain(
+                self.enroller
+                    .iter_mut()
+                    .map(|enroller| &mut enroller.secret_file),
+            )
         {
             *path = base.join(&*path);
         }
@@ -350,6 +486,32 @@ impl Config {
         }
     }
 
+    /// The ways to QTSPs, with their secrets read.
+    pub fn enrollers(&self) -> Result<Enrollers, PinError> {
+        let mut enrollers = Enrollers::new();
+        for config in &self.enroller {
+            let Some(url) = config.address() else {
+                continue;
+            };
+            let EnrollerKind::Cmp = config.kind;
+            let account = Account {
+                reference: config.reference.clone(),
+                secret: pin::from_file(&config.secret_file)?,
+            };
+            let enroller = CmpEnroller::new(CmpAccount { url, account });
+            enrollers.insert(config.name.clone(), Arc::new(enroller));
+        }
+        Ok(enrollers)
+    }
+
+    /// The rules for changes that take two persons.
+    pub fn approval_rules(&self) -> ApprovalRules {
+        ApprovalRules {
+            expiry: SignedDuration::from_secs(self.approval.expiry_s.into()),
+            destroy_delay: SignedDuration::from_secs(self.approval.destroy_delay_s.into()),
+        }
+    }
+
     /// The part that the token worker takes.
     pub fn worker(&self) -> WorkerConfig {
         let log = match self.log.format {
@@ -385,9 +547,21 @@ mod tests {
         Config::parse(Path::new("c.toml"), text).map_err(|error| error.to_string())
     }
 
+    /// The sample with what stands in it as comments.
+    fn with_webhook() -> String {
+        let text = SAMPLE.replace("# [[watch.webhook]]", "[[watch.webhook]]");
+        let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.contains(" = ") && rest.ends_with("# webhook") => rest,
+            _ => line,
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     #[test]
     fn the_sample_parses() {
         parse(SAMPLE).unwrap();
+        let config = parse(&with_webhook()).unwrap();
+        assert_eq!(config.watch.webhook.len(), 1);
     }
 
     #[test]
@@ -407,20 +581,27 @@ mod tests {
                 "session_count = 0",
                 "token.session_count",
             ),
+            (
+                "destroy_delay_s = 86400",
+                "destroy_delay_s = 0",
+                "approval.destroy_delay_s",
+            ),
             ("module = \"/", "module = \"", "token.module"),
             (
                 "drain_timeout_s = 10",
                 "drain_timeout_s = 0",
                 "runtime.drain_timeout_s",
             ),
+            ("name = \"oncall\"", "name = \"log\"", "watch.webhook.name"),
             (
                 "pin_file = ",
                 "pin_credential = \"p\"\npin_file = ",
                 "token.pin_file",
             ),
         ] {
-            assert!(SAMPLE.contains(from), "{from}");
-            let error = parse(&SAMPLE.replace(from, to)).unwrap_err();
+            let sample = with_webhook();
+            assert!(sample.contains(from), "{from}");
+            let error = parse(&sample.replace(from, to)).unwrap_err();
             assert!(error.contains(field), "{error}");
         }
     }

@@ -18,11 +18,14 @@
 //! | [`audit`] | the bracket around the key | let a signature out that has no record |
 //! | [`backend`] | what holds keys | see a message, only digests of what was prepared |
 //! | [`credential`], [`bank`], [`access`] | what officers change, through [`registry`] | change by halves |
+//! | [`watch`] | what ends when, and who is told | decide about a signature |
+//! | [`metrics`] | what monitoring sees | let a label grow with traffic |
+//! | [`approval`] | what a second person must confirm | let one person be both |
 //! | [`store`] | the only SQL | hold a transaction across anything else |
 //! | [`world`] | what is known, in memory, swapped whole | half of a change |
 //!
 //! What exactly is signed for a bank is not in this crate: formats and profiles are `sealkeep_profiles`, pure, so that a
-//! bank could verify by it alone. Imports run one way: `main → run → grpc → signing, credential, bank, access →
+//! bank could verify by it alone. Imports run one way: `main → run → grpc → signing, credential, bank, access, watch →
 //! registry → authz, policy, audit → backend, store → domain`.
 //!
 //! # The way of one signature
@@ -60,6 +63,7 @@
 //! certified. Whoever runs code as its user can use the keys, though never take them away.
 
 pub mod access;
+pub mod approval;
 pub mod audit;
 pub mod authn;
 pub mod authz;
@@ -72,6 +76,7 @@ pub mod config;
 pub mod credential;
 pub mod domain;
 pub mod grpc;
+pub mod metrics;
 pub mod pin;
 pub mod policy;
 pub mod process;
@@ -80,4 +85,5 @@ pub mod registry;
 pub mod run;
 pub mod signing;
 pub mod store;
+pub mod watch;
 pub mod world;

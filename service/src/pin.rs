@@ -78,7 +78,8 @@ pub fn read(token: &TokenConfig, env: Option<&str>) -> Result<SecretString, PinE
     }
 }
 
-fn from_file(path: &Path) -> Result<SecretString, PinError> {
+/// Reads a one-line secret from a private file.
+pub fn from_file(path: &Path) -> Result<SecretString, PinError> {
     let fault = |source| PinError::File {
         path: path.to_owned(),
         source,

@@ -8,13 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
+use crate::approval::ApprovalRules;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::{BackendError, KeyBackend};
 use crate::bank::rotation::canary::Outcomes;
 use crate::clock::SharedClock;
 use crate::credential::TrustAnchors;
+use crate::credential::enrolment::Enrollers;
 use crate::domain::{CallerName, Name};
 use crate::profiles::Profiles;
 use crate::store::StoreError;
@@ -30,6 +32,12 @@ pub struct Registry {
     pub(crate) trust: Arc<TrustAnchors>,
     /// What callers report of canaries, by bank and credential.
     pub(crate) outcomes: Arc<std::sync::Mutex<HashMap<(Name, Name), Outcomes>>>,
+    pub(crate) approvals: ApprovalRules,
+    pub(crate) enrollers: Arc<Enrollers>,
+    /// Told when an enrolment begins.
+    pub(crate) submitted: Arc<Notify>,
+    /// Told when an approved change may be due.
+    pub(crate) approved: Arc<Notify>,
     turn: Arc<Mutex<()>>,
 }
 
@@ -66,8 +74,24 @@ impl Registry {
             backend,
             trust: Arc::new(trust),
             outcomes: Arc::default(),
+            approvals: ApprovalRules::default(),
+            enrollers: Arc::default(),
+            submitted: Arc::default(),
+            approved: Arc::default(),
             turn: Arc::default(),
         }
+    }
+
+    /// The same registry with ways to QTSPs.
+    pub fn with_enrollers(mut self, enrollers: Enrollers) -> Self {
+        self.enrollers = Arc::new(enrollers);
+        self
+    }
+
+    /// The same registry with the operator's rules for approvals.
+    pub fn with_approvals(mut self, rules: ApprovalRules) -> Self {
+        self.approvals = rules;
+        self
     }
 
     /// Waits for the turn: what was checked stays true until the change is made.
@@ -99,10 +123,10 @@ impl Registry {
     /// Takes over the operator's profiles: recorded first, and only when every bank keeps one that fits.
     pub(crate) async fn adopt_profiles(&self, profiles: &Profiles) -> Result<(), ChangeError> {
         let _turn = self.turn().await;
-        let snapshot = self.world.with_catalog(profiles.catalog.clone()).await?;
+        self.world.check_catalog(profiles.catalog.clone()).await?;
         let data = json!({ "profiles_sha256": hex::encode(profiles.fingerprint) });
         self.audit.append(Event::ProfilesLoad, None, data).await?;
-        self.world.swap(snapshot);
+        self.world.adopt_catalog(profiles.catalog.clone()).await?;
         Ok(())
     }
 

@@ -6,22 +6,29 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
+use crate::approval;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::worker::{PinSource, TokenWorker};
 use crate::backend::{Adopted, BackendError, KeyBackend, KeyRef};
 use crate::bank::rotation::settle;
 use crate::clock::{self, SharedClock, SystemClock};
-use crate::config::{Config, ConfigError, Isolation};
+use crate::config::{Config, ConfigError, Isolation, MetricsConfig};
+use crate::credential::enrolment;
 use crate::domain::{Caller, CallerName, Role, VersionState};
 use crate::grpc::listener::{Listener, TlsError, TlsFiles};
+use crate::grpc::meter::Meter;
 use crate::grpc::{self, Rooms};
+use crate::metrics::{Exposition, MetricsListener, State};
 use crate::pin::{self, PinError};
 use crate::profiles::{self, Profiles, ProfilesError};
 use crate::registry::Registry;
 use crate::signing::Signing;
 use crate::store::{OpenMode, Store, StoreError};
+use crate::watch::sink::{AlertSink, LogSink, WebhookError, WebhookSink};
+use crate::watch::{Kind, OwnCertificate, OwnCertificates, Watch};
 use crate::world::{Snapshot, World, WorldError};
 
 /// How long finding all keys at start may take, seconds.
@@ -51,6 +58,8 @@ pub enum RunError {
     Backend(#[from] BackendError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("gRPC: {0}")]
@@ -65,7 +74,7 @@ impl RunError {
     /// The stable reason word.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Config(_) => "CONFIG_INVALID",
+            Self::Config(_) | Self::Webhook(_) => "CONFIG_INVALID",
             Self::Pin(_) => "PIN_UNAVAILABLE",
             Self::Profiles(_) | Self::World(WorldError::ProfileUnknown { .. }) => {
                 "PROFILES_INVALID"
@@ -110,6 +119,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_)
+            | Self::Webhook(_)
             | Self::Pin(_)
             | Self::Tls(_)
             | Self::Profiles(_)
@@ -171,7 +181,9 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         listen.caller_ca_file.clone(),
     )?;
     let trust = config.trust_anchors()?;
+    let enrollers = config.enrollers()?;
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
+    let sinks = sinks(&config)?;
     let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
     let world = Arc::new(World::open(store.clone(), profiles.catalog.clone()).await?);
     let (audit, audit_task) = AuditLog::open(store.clone(), clock.clone()).await?;
@@ -194,21 +206,46 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         audit.clone(),
         backend.clone(),
         trust,
-    );
+    )
+    .with_approvals(config.approval_rules())
+    .with_enrollers(enrollers);
+    let enrolling = tokio::spawn(enrolment::carry_on(registry.clone()));
+    // Begins by finishing what a crash left half done; keys are adopted already.
+    let approving = tokio::spawn(approval::carry_out_when_due(registry.clone()));
     let settling = tokio::spawn(settle::settle_when_due(registry.clone()));
-    let watching = config
+    let following = config
         .profiles
         .directory
         .map(|directory| tokio::spawn(profiles::watch(directory, registry.clone(), profiles)));
+    let own = own_certificates(tls_files.clone());
+    let watch = Watch::open(clock.clone(), world.clone(), own, sinks).await?;
+    let signing = Signing::new(clock.clone(), world.clone(), audit.clone(), backend.clone());
+    let (started_at, meter) = (clock.now(), Meter::default());
+    let state = State {
+        watch: watch.clone(),
+        world: world.clone(),
+        backend: backend.clone(),
+        started: started_at,
+    };
+    let exposition = Exposition::new(state, |registry| {
+        signing.register(registry);
+        audit.register(registry);
+        meter.register(registry);
+        watch.register(registry);
+    });
+    let monitoring = open_metrics(config.metrics.as_ref(), exposition).await?;
+    let watching = watch.start();
     let rooms = Rooms {
-        signing: Signing::new(clock.clone(), world.clone(), audit.clone(), backend.clone()),
+        signing,
         registry,
         world,
         audit: audit.clone(),
         backend,
         clock: clock.clone(),
-        started: clock.now(),
+        started: started_at,
         tls_files,
+        watch,
+        meter,
     };
     let ready_ms = started.elapsed().as_millis();
     tracing::info!(
@@ -223,9 +260,14 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     });
     drain(serving, stopped, config.runtime.drain_timeout_s).await?;
     settling.abort();
-    if let Some(watching) = watching {
-        watching.abort();
+    if let Some(following) = following {
+        following.abort();
     }
+    watching.stop().await;
+    monitoring.stop().await;
+    // Whatever it was doing is finished at the next start.
+    approving.abort();
+    enrolling.abort();
     audit.append(Event::Stop, None, json!({})).await?;
     drop(audit);
     let patience = Duration::from_secs(1);
@@ -313,6 +355,54 @@ async fn adopt(backend: &dyn KeyBackend, snapshot: &Snapshot) -> Result<Vec<Stri
     Ok(unready)
 }
 
+/// The log, and the webhooks of the configuration.
+fn sinks(config: &Config) -> Result<Vec<Arc<dyn AlertSink>>, WebhookError> {
+    let mut sinks: Vec<Arc<dyn AlertSink>> = vec![Arc::new(LogSink)];
+    for webhook in &config.watch.webhook {
+        sinks.push(Arc::new(WebhookSink::new(webhook)?));
+    }
+    Ok(sinks)
+}
+
+/// The certificates by which the service and its callers know each other, as they are in use at the moment.
+fn own_certificates(tls_files: Arc<TlsFiles>) -> OwnCertificates {
+    Arc::new(move || {
+        let loaded = tls_files.loaded();
+        let own = |kind, der: &[u8]| OwnCertificate {
+            kind,
+            der: der.to_vec(),
+        };
+        let cas = loaded.caller_cas.iter().map(|ca| own(Kind::CallerCa, ca));
+        std::iter::once(own(Kind::ServerCertificate, &loaded.certificate))
+            .chain(cas)
+            .collect()
+    })
+}
+
+/// The door of monitoring, when one is configured.
+async fn open_metrics(
+    config: Option<&MetricsConfig>,
+    exposition: Exposition,
+) -> Result<Monitoring, RunError> {
+    let mut tasks = JoinSet::new();
+    if let Some(config) = config {
+        let listener = MetricsListener::bind(config.address).await?;
+        tracing::info!("metrics on http://{}/metrics", listener.address()?);
+        tasks.spawn(listener.serve(exposition));
+    }
+    Ok(Monitoring(tasks))
+}
+
+/// The open door of monitoring.
+struct Monitoring(JoinSet<()>);
+
+impl Monitoring {
+    /// Closes it. It holds the token, which must be let go before the process ends.
+    async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
+
 async fn wait_for_signal() {
     // Cannot fail: the runtime has its signal driver, and neither signal is forbidden (signal(7)).
     let stream = |kind| signal(kind).unwrap_or_else(|e| unreachable!("signal handler: {e}"));
@@ -331,6 +421,7 @@ pub fn check(path: &Path) -> Result<Config, RunError> {
     let config = Config::read(path)?;
     config.trust_anchors()?;
     Profiles::read(config.profiles.directory.as_deref())?;
+    sinks(&config)?;
     let listen = &config.listen;
     TlsFiles::load(
         listen.certificate_file.clone(),

@@ -10,11 +10,13 @@
 mod decrypt;
 mod explain;
 mod jwt;
+mod meter;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use prometheus_client::registry::Registry;
 use sealkeep_profiles::algorithm::HashAlgorithm;
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::format::certificate_verify;
@@ -30,10 +32,11 @@ use crate::audit::{AuditError, AuditLog, Event};
 use crate::authz::{self, Denied, Grant, NotBound};
 use crate::backend::{BackendError, KeyBackend};
 use crate::bank::rotation::moving::{Pick, share};
-use crate::clock::SharedClock;
-use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId};
+use crate::clock::{self, SharedClock};
+use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId, VersionState};
 use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::{Snapshot, World};
+use meter::Meter;
 
 pub use decrypt::{JweInput, Opened};
 pub use explain::{Explained, Explanation};
@@ -181,6 +184,7 @@ pub struct Signing {
     world: Arc<World>,
     audit: AuditLog,
     backend: Arc<dyn KeyBackend>,
+    meter: Meter,
 }
 
 /// A permitted signature, ready for the key.
@@ -204,7 +208,13 @@ impl Signing {
             world,
             audit,
             backend,
+            meter: Meter::new(),
         }
+    }
+
+    /// Registers what is counted of signatures.
+    pub fn register(&self, registry: &mut Registry) {
+        self.meter.register(registry);
     }
 
     /// Signs an HTTP request for a bank.
@@ -345,8 +355,20 @@ impl Signing {
         })
     }
 
-    /// Records a refusal, or lets the key work.
+    /// Records a refusal, or lets the key work; counts either.
     async fn finish(
+        &self,
+        asked: &Asked<'_>,
+        ready: Result<Ready, SigningError>,
+        deadline: Instant,
+    ) -> Result<Released, SigningError> {
+        let begun = clock::monotonic();
+        let result = self.release(asked, ready, deadline).await;
+        self.meter.count(asked.operation, &result, begun.elapsed());
+        result
+    }
+
+    async fn release(
         &self,
         asked: &Asked<'_>,
         ready: Result<Ready, SigningError>,
@@ -414,6 +436,7 @@ impl Signing {
                 .assemble(&raw)
                 .map_err(|_| SigningError::SelfVerification(version))
         });
+        let signed = signed.and_then(|signed| self.still_signs(&version).map(|()| signed));
         match signed {
             Err(error) => {
                 intent.failed(error.reason()).await;
@@ -431,6 +454,21 @@ impl Signing {
                     audit_record,
                 }));
             }
+        }
+    }
+}
+
+impl Signing {
+    /// A version that was frozen while the token worked lets no signature out any more.
+    fn still_signs(&self, version: &Version) -> Result<(), SigningError> {
+        let snapshot = self.world.load();
+        let credential = snapshot.credentials.get(&version.id.credential);
+        let now = credential.and_then(|credential| credential.version(version.id.number));
+        let state = now.map_or(VersionState::Destroyed, |version| version.state);
+        let version = version.id.clone();
+        match state.signs() {
+            true => Ok(()),
+            false => Err(Unfit::VersionState { version, state }.into()),
         }
     }
 }
@@ -513,6 +551,8 @@ impl<'a> Bound<'a> {
             .credentials
             .get(grant.credential())
             .ok_or_else(not_bound)?;
+        // A version without certificate is one for decryption, which this names.
+        policy::usable(grant, version, credential.purpose)?;
         let issued = version.issued.as_ref().ok_or_else(not_bound)?;
         Ok(Self {
             version,

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use sealkeep_profiles::profile::{Catalog, Profile, Settings};
 use sealkeep_profiles::refusal::Refusal;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::bank::rotation::Rotation;
 use crate::bank::rotation::moving::{Move, Pick};
@@ -105,6 +105,8 @@ impl Destination {
 pub struct World {
     store: Store,
     snapshot: ArcSwap<Snapshot>,
+    /// Who reads the store later also swaps later: no snapshot is replaced by an older one.
+    turn: Mutex<()>,
     changed: watch::Sender<u64>,
 }
 
@@ -141,6 +143,7 @@ impl World {
         Ok(Self {
             store,
             snapshot: ArcSwap::from_pointee(snapshot),
+            turn: Mutex::default(),
             changed: watch::Sender::new(0),
         })
     }
@@ -162,14 +165,15 @@ impl World {
 
     /// Reads the store again and swaps the snapshot whole.
     pub async fn refresh(&self) -> Result<(), WorldError> {
+        let _turn = self.turn.lock().await;
         let catalog = self.load().catalog.clone();
         let snapshot = read(&self.store, catalog).await?;
         self.swap(snapshot);
         Ok(())
     }
 
-    /// The snapshot as it would be with these profiles. Every bank has one whose settings it has.
-    pub async fn with_catalog(&self, catalog: Arc<Catalog>) -> Result<Snapshot, WorldError> {
+    /// Whether every bank would have a profile whose settings it has, with these profiles.
+    pub async fn check_catalog(&self, catalog: Arc<Catalog>) -> Result<(), WorldError> {
         let snapshot = read(&self.store, catalog).await?;
         for destination in snapshot.banks.values() {
             let profiles = [&*destination.profile, &*destination.oauth_profile];
@@ -180,11 +184,18 @@ impl World {
                 problem,
             })?;
         }
-        Ok(snapshot)
+        Ok(())
     }
 
-    /// Puts a snapshot in the place of the one in use. Whoever made it had the turn of the registry meanwhile.
-    pub fn swap(&self, snapshot: Snapshot) {
+    /// Takes over profiles that [`World::check_catalog`] has passed; the turn of the registry was held meanwhile.
+    pub async fn adopt_catalog(&self, catalog: Arc<Catalog>) -> Result<(), WorldError> {
+        let _turn = self.turn.lock().await;
+        let snapshot = read(&self.store, catalog).await?;
+        self.swap(snapshot);
+        Ok(())
+    }
+
+    fn swap(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
         self.changed.send_modify(|generation| *generation += 1);
     }

@@ -11,7 +11,7 @@ use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
-use sealkeep_proto::v1::{GetTlsIdentityResponse, WatchCredentialResponse};
+use sealkeep_proto::v1::{GetTlsIdentityResponse, VersionState, WatchCredentialResponse};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
 
@@ -33,6 +33,8 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     pub(crate) version: String,
     pub(crate) certified: Arc<CertifiedKey>,
+    /// Whether the service signs with it now; a frozen version is still presented and refused there, with the reason.
+    signs: bool,
 }
 
 impl Identity {
@@ -55,6 +57,7 @@ impl Identity {
             number: 0,
             version: first.version,
             certified,
+            signs: true,
         };
         let identity = Arc::new(Self {
             bank: bank.clone(),
@@ -74,11 +77,14 @@ impl Identity {
     }
 
     /// Takes over what the watch, or a new `GetTlsIdentity`, says. When no version is bound any more the last one stays: the service then refuses
-    /// its signatures with a reason, which says more than a connection without a certificate.
+    /// its signatures with a reason, which says more than a connection without a certificate. The same version stopped
+    /// or let go on is a change too: connections that were opened with a key that is not trusted now end.
     pub(crate) fn update(&self, said: WatchCredentialResponse) -> Result<(), Error> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current();
-        if said.bound_version.is_empty() || said.bound_version == current.version {
+        let signs = signs(said.state).unwrap_or(current.signs);
+        let same = said.bound_version == current.version && signs == current.signs;
+        if said.bound_version.is_empty() || same {
             return Ok(());
         }
         let named = Named {
@@ -92,6 +98,7 @@ impl Identity {
             number,
             version: named.version,
             certified,
+            signs,
         }));
         self.changes.send_replace(number);
         Ok(())
@@ -125,6 +132,17 @@ impl std::fmt::Debug for Identity {
             .field("bank", &self.bank)
             .field("version", &self.current.load().version)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether a version in this state signs; none when the service did not say.
+fn signs(state: i32) -> Option<bool> {
+    match VersionState::try_from(state) {
+        Ok(VersionState::Unspecified) | Err(_) => None,
+        Ok(state) => Some(matches!(
+            state,
+            VersionState::Active | VersionState::Retiring
+        )),
     }
 }
 

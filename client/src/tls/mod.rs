@@ -21,7 +21,9 @@ use identity::Identity;
 use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
 use sealkeep_proto::v1::tls_service_client::TlsServiceClient;
-use sealkeep_proto::v1::{GetTlsIdentityRequest, GetTlsIdentityResponse, WatchCredentialResponse};
+use sealkeep_proto::v1::{
+    GetTlsIdentityRequest, GetTlsIdentityResponse, VersionState, WatchCredentialResponse,
+};
 use std::sync::Arc;
 
 /// TLS towards one bank: the certificate bound to it now, the remote key, the roots trusted for its server.
@@ -73,6 +75,7 @@ impl TlsConfig {
             bound_version: answer.version,
             certificate_chain: answer.certificate_chain,
             signature_schemes: answer.signature_schemes,
+            state: VersionState::Unspecified.into(),
         })
     }
 

@@ -45,8 +45,9 @@ pub struct Script {
 /// A version of the transport credential in the fake token.
 pub struct Version {
     pub name: String,
-    pub leaf: Leaf,
+    pub leaf: Arc<Leaf>,
     pub schemes: Vec<u32>,
+    pub state: VersionState,
 }
 
 pub struct Fake {
@@ -100,6 +101,17 @@ impl Fake {
     /// Binds the bank to another version.
     pub fn rebind(&self, version: Version) {
         self.versions.send_replace(Arc::new(version));
+    }
+
+    /// Leaves the bank bound to the same version in another state.
+    pub fn restate(&self, state: VersionState) {
+        let now = self.versions.borrow().clone();
+        self.rebind(Version {
+            name: now.name.clone(),
+            leaf: now.leaf.clone(),
+            schemes: now.schemes.clone(),
+            state,
+        });
     }
 }
 
@@ -357,6 +369,7 @@ impl credential_service_server::CredentialService for State {
                 bound_version: version.name.clone(),
                 certificate_chain: vec![version.leaf.der.to_vec()],
                 signature_schemes: version.schemes.clone(),
+                state: version.state.into(),
             })
         });
         Ok(Response::new(Box::pin(said)))
@@ -387,6 +400,41 @@ impl credential_service_server::CredentialService for State {
         &self,
         _: Request<ActivateVersionRequest>,
     ) -> Result<Response<ActivateVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn retire_version(
+        &self,
+        _: Request<RetireVersionRequest>,
+    ) -> Result<Response<RetireVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn freeze_version(
+        &self,
+        _: Request<FreezeVersionRequest>,
+    ) -> Result<Response<FreezeVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn unfreeze_version(
+        &self,
+        _: Request<UnfreezeVersionRequest>,
+    ) -> Result<Response<UnfreezeVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn revoke_version(
+        &self,
+        _: Request<RevokeVersionRequest>,
+    ) -> Result<Response<RevokeVersionResponse>, Status> {
+        unused()
+    }
+
+    async fn destroy_version(
+        &self,
+        _: Request<DestroyVersionRequest>,
+    ) -> Result<Response<DestroyVersionResponse>, Status> {
         unused()
     }
 

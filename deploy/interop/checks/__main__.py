@@ -20,6 +20,8 @@ def main() -> None:
         from .refusals import run
     elif step == "certificates":
         from .certificates import run
+    elif step == "encryption":
+        from .encryption import run
     elif step == "audit":
         from .audit import run
     elif step == "token":

@@ -13,6 +13,7 @@
 //! One task writes. It takes what has arrived (group commit), so the cost of a durable commit is shared by all that
 //! wait for it, and the position of a record is known only to the writer.
 
+mod meter;
 mod record;
 pub mod verify;
 mod writer;
@@ -20,6 +21,7 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -29,6 +31,7 @@ pub use record::{Event, ParsedRecord, Record, leaf_hash};
 use crate::clock::SharedClock;
 use crate::policy::Permit;
 use crate::store::{Store, StoreError};
+use meter::Meter;
 use writer::{Command, Writer};
 
 /// Records that may wait for the writer.
@@ -51,6 +54,7 @@ pub struct AuditLog {
     name: Arc<str>,
     commands: mpsc::Sender<Command>,
     size: Arc<AtomicU64>,
+    meter: Meter,
 }
 
 /// The writer's task; ends when the last [`AuditLog`] is gone and everything is written.
@@ -64,7 +68,9 @@ impl AuditLog {
         let name: Arc<str> = store.meta_once("audit_log", &fresh).await?.into();
         let (commands, queue) = mpsc::channel(QUEUE_RECORDS_MAX);
         let size = Arc::new(AtomicU64::new(0));
-        let mut writer = Writer::new(store, clock, name.clone(), size.clone()).await?;
+        let meter = Meter::new();
+        let mut writer =
+            Writer::new(store, clock, name.clone(), size.clone(), meter.clone()).await?;
         writer.close_unknown().await?;
         let task = tokio::spawn(writer.run(queue));
         Ok((
@@ -72,9 +78,15 @@ impl AuditLog {
                 name,
                 commands,
                 size,
+                meter,
             },
             AuditTask(task),
         ))
+    }
+
+    /// Registers what is counted of the log.
+    pub fn register(&self, registry: &mut Registry) {
+        self.meter.register(registry);
     }
 
     /// The name of the log.

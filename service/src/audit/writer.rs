@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::AuditError;
+use super::meter::Meter;
 use super::record::{Event, LeafHash, ParsedRecord, Record, leaf_hash};
 use super::verify::Ends;
-use crate::clock::SharedClock;
+use crate::clock::{self, SharedClock};
 use crate::store::{AuditLine, Store, StoreError};
 
 /// Most commands taken into one commit.
@@ -48,6 +49,7 @@ pub(super) struct Writer {
     next: u64,
     prev: LeafHash,
     released: Vec<u64>,
+    meter: Meter,
     /// After a failed commit the outcome is unknown until the head has been read again.
     head_unsure: bool,
 }
@@ -58,6 +60,7 @@ impl Writer {
         clock: SharedClock,
         log: Arc<str>,
         size: Arc<AtomicU64>,
+        meter: Meter,
     ) -> Result<Self, StoreError> {
         let mut writer = Self {
             store,
@@ -67,6 +70,7 @@ impl Writer {
             next: 0,
             prev: [0; 32],
             released: Vec::new(),
+            meter,
             head_unsure: false,
         };
         writer.read_head().await?;
@@ -167,6 +171,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, records = records.len(), "audit log cannot be written");
+                self.meter.failed();
                 self.released = released;
                 self.head_unsure = true;
                 let error = AuditError::NotWritten(error.to_string());
@@ -191,7 +196,9 @@ impl Writer {
             lines.push(AuditLine { seq, line });
             seq += 1;
         }
+        let begun = clock::monotonic();
         self.store.append_audit(&lines).await?;
+        self.meter.committed(lines.len(), begun.elapsed());
         let first = self.next;
         (self.next, self.prev) = (seq, prev);
         self.size.store(seq, Ordering::Relaxed);

@@ -9,16 +9,12 @@ use serde_json::json;
 use super::CredentialError;
 use super::checks::{self, Candidate, Finding};
 use super::csr::{armour, plain_scheme};
+use super::reading::{self, Delivery};
 use super::state::{self, Happening};
 use crate::audit::Event;
 use crate::domain::{CallerName, Credential, Name, Purpose, Version, VersionId, VersionState};
 use crate::registry::{ChangeError, Registry};
-use crate::store::IssuedRow;
-
-/// Largest chain, bytes of PEM.
-pub(super) const CHAIN_PEM_BYTES_MAX: usize = 64 * 1024;
-/// Most certificates in a chain.
-pub(super) const CHAIN_CERTIFICATES_MAX: usize = 8;
+use crate::store::{IssuedRow, StateChange};
 
 /// What the checks found; nothing of it blocks.
 #[derive(Debug)]
@@ -30,9 +26,9 @@ pub struct Installed {
 }
 
 /// Which version a name means.
-struct Found {
-    credential: Arc<Credential>,
-    version: Arc<Version>,
+pub(super) struct Found {
+    pub(super) credential: Arc<Credential>,
+    pub(super) version: Arc<Version>,
 }
 
 impl Registry {
@@ -41,7 +37,7 @@ impl Registry {
         &self,
         who: &CallerName,
         name: &str,
-        chain_pem: &str,
+        delivered: &[u8],
         validate_only: bool,
         deadline: Instant,
     ) -> Result<Installed, CredentialError> {
@@ -50,7 +46,7 @@ impl Registry {
         let version = &found.version;
         found.takes_certificate()?;
         let state = next(version, Happening::Installed)?;
-        let chain = read_chain(chain_pem)?;
+        let Delivery { chain, extra } = reading::read(delivered, &version.key.spki_sha256)?;
         let snapshot = self.world.load();
         let (mut findings, environment) = checks::run(&Candidate {
             version,
@@ -61,9 +57,10 @@ impl Registry {
                 .values()
                 .flat_map(|c| &c.versions)
                 .filter(|other| other.id != version.id)
-                .filter_map(|other| Some(other.issued.as_ref()?.leaf().sha256()))
+                .filter_map(|other| Some(other.issued.as_ref()?.leaf()))
                 .collect(),
             chain: &chain,
+            extra: &extra,
             anchors: &self.trust,
             now: self.clock.now(),
         });
@@ -95,7 +92,8 @@ impl Registry {
             chain_pem,
             environment,
         };
-        let write = self.world.store().install(&version.id, &row, state);
+        let change = change_of(version, state);
+        let write = self.world.store().install(&change, &row);
         self.change(who, Event::CredentialInstall, data, write)
             .await?;
         Ok(installed)
@@ -120,11 +118,8 @@ impl Registry {
             .await;
         let raw = raw.map_err(ChangeError::from)?;
         let verified = leaf.public_key().verify(scheme, &challenge, &raw);
-        Ok(verified.err().map(|_| Finding {
-            code: "key.proof".to_owned(),
-            blocking: true,
-            detail: "the key in the token does not sign for this certificate".to_owned(),
-        }))
+        let detail = "the key in the token does not sign for this certificate";
+        Ok(verified.err().map(|_| Finding::block("key.proof", detail)))
     }
 
     /// Puts a version to use. Binds it to the banks that list its credential and have no version of it yet; with
@@ -166,17 +161,15 @@ impl Registry {
             "version": version.id.to_string(),
             "banks": banks.iter().map(Name::as_str).collect::<Vec<_>>(),
         });
-        let write = self
-            .world
-            .store()
-            .set_state_and_bind(&version.id, state, &banks);
+        let change = change_of(version, state);
+        let write = self.world.store().set_state_and_bind(&change, &banks);
         self.change(who, Event::CredentialActivate, data, write)
             .await?;
         Ok((version.id.clone(), banks))
     }
 
     /// `credentials/{credential}/versions/{number}`, or `credentials/{credential}` for the newest.
-    fn find(&self, name: &str) -> Result<Found, CredentialError> {
+    pub(super) fn find(&self, name: &str) -> Result<Found, CredentialError> {
         let unknown = || CredentialError::Unknown(name.chars().take(200).collect());
         let rest = name.strip_prefix("credentials/").ok_or_else(unknown)?;
         let snapshot = self.world.load();
@@ -217,26 +210,23 @@ impl Found {
     }
 }
 
-fn next(version: &Version, happening: Happening) -> Result<VersionState, CredentialError> {
+/// The step from the state a version is in.
+pub(super) fn change_of(version: &Version, to: VersionState) -> StateChange {
+    StateChange {
+        id: version.id.clone(),
+        from: version.state,
+        to,
+    }
+}
+
+pub(super) fn next(
+    version: &Version,
+    happening: Happening,
+) -> Result<VersionState, CredentialError> {
     state::next(version.state, happening).map_err(|source| CredentialError::State {
         version: version.id.clone(),
         source,
     })
-}
-
-fn read_chain(pem: &str) -> Result<Vec<Certificate>, CredentialError> {
-    let unreadable = |why: String| Err(CredentialError::Unreadable(why));
-    if pem.len() > CHAIN_PEM_BYTES_MAX {
-        return unreadable(format!("more than {CHAIN_PEM_BYTES_MAX} bytes"));
-    }
-    match Certificate::chain_from_pem(pem.as_bytes()) {
-        Err(error) => unreadable(error.to_string()),
-        Ok(chain) if chain.is_empty() => unreadable("no certificate in it".to_owned()),
-        Ok(chain) if chain.len() > CHAIN_CERTIFICATES_MAX => {
-            unreadable(format!("more than {CHAIN_CERTIFICATES_MAX} certificates"))
-        }
-        Ok(chain) => Ok(chain),
-    }
 }
 
 /// The certificate of the newest older version that has one.

@@ -1,12 +1,16 @@
-//! The life of credentials: enrol → install → activate.
+//! The life of credentials: enrol → install → activate → retire → destroy, with freeze and revoke as side doors.
 //!
 //! In: wishes of an officer. Out: versions in the store, findings. Never: a private key outside the token, a
 //! certificate installed that a check blocks, half of a change.
 
 mod checks;
+pub mod cmp;
 mod csr;
 mod enrol;
+pub mod enrolment;
 mod install;
+mod life;
+mod reading;
 pub mod state;
 
 pub use checks::{Finding, TrustAnchors, TrustError};
@@ -14,7 +18,10 @@ pub(crate) use csr::armour;
 pub use csr::{CsrError, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
 pub use install::Installed;
+pub use life::Stopped;
+pub use reading::Unreadable;
 
+use crate::approval::ApprovalError;
 use crate::domain::{Name, Purpose, VersionId};
 use crate::registry::ChangeError;
 use state::Forbidden;
@@ -42,8 +49,8 @@ pub enum CredentialError {
     #[error(transparent)]
     Csr(#[from] CsrError),
     /// The certificates cannot be read.
-    #[error("certificate_chain_pem: {0}")]
-    Unreadable(String),
+    #[error("certificates: {0}")]
+    Unreadable(#[from] Unreadable),
     /// A check blocks the installation; nothing was installed.
     #[error("blocked by {}", codes(.0))]
     Blocked(Vec<Finding>),
@@ -61,15 +68,53 @@ pub enum CredentialError {
     /// Banks move one by one meanwhile.
     #[error("a rotation of {0} is open; it moves the banks")]
     RotationOpen(Name),
+    /// The newest version is not always the one that is meant.
+    #[error("{0}: say which version, for example {0}@1")]
+    NumberMissing(Name),
+    /// Banks would be left without a version.
+    #[error("{version} is still bound to {}", list(.banks))]
+    StillBound {
+        /// Which version.
+        version: VersionId,
+        /// The banks.
+        banks: Vec<Name>,
+    },
+    /// No such way to a QTSP.
+    #[error("enroller: {asked:?} is not configured; there are {known}")]
+    EnrollerUnknown {
+        /// What was asked for.
+        asked: String,
+        /// What exists.
+        known: String,
+    },
+    /// The request is on its way already.
+    #[error("the request of {version} is with {enroller} already")]
+    EnrolmentOpen {
+        /// Which version.
+        version: VersionId,
+        /// Which way it went.
+        enroller: Name,
+    },
+    /// The approval it takes was not made.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
     /// Store, log or token.
     #[error(transparent)]
     Change(#[from] ChangeError),
 }
 
+fn list(names: &[Name]) -> String {
+    let names: Vec<_> = names.iter().map(Name::as_str).collect();
+    names.join(", ")
+}
+
 fn codes(findings: &[Finding]) -> String {
     let blocking = findings.iter().filter(|finding| finding.blocking);
     let each: Vec<_> = blocking
-        .map(|f| format!("{}: {}", f.code, f.detail))
+        .map(|f| match f.way_out() {
+            "" => format!("{}: {}", f.code, f.detail),
+            way => format!("{}: {} ({way})", f.code, f.detail),
+        })
         .collect();
     each.join("; ")
 }

@@ -1,4 +1,6 @@
 //! Where a version may go from where it is: the whole of its life in one table.
+//!
+//! In: a state and what happens. Out: the next state, or why not and what to do instead. Pure.
 
 use crate::domain::VersionState;
 
@@ -11,10 +13,21 @@ pub enum Happening {
     Activated,
     /// An officer put a key to use that has no certificate: banks have its public key.
     Published,
-    /// Its banks have moved to a newer version.
+    /// An officer began to take it out of use while banks are still bound to it.
     Outgoing,
-    /// Nobody needs it any more.
+    /// An officer took it out of use; no bank is bound to it.
     Retired,
+    /// An officer stopped it.
+    Frozen,
+    /// Two officers let it go on where it was stopped.
+    Unfrozen {
+        /// The state it was in when it was stopped.
+        before: VersionState,
+    },
+    /// Two officers declared its certificate revoked.
+    Revoked,
+    /// Its key was destroyed in the token.
+    Destroyed,
 }
 
 /// The state does not allow it.
@@ -28,7 +41,6 @@ pub struct Forbidden {
 /// The state after something happened.
 pub fn next(state: VersionState, happening: Happening) -> Result<VersionState, Forbidden> {
     use Happening as H;
-    use Happening::{Activated, Installed, Published};
     use VersionState::{Active, Destroyed, Frozen, Requested, Retired, Retiring, Revoked, Staged};
     let forbid = |hint| {
         Err(Forbidden {
@@ -37,21 +49,33 @@ pub fn next(state: VersionState, happening: Happening) -> Result<VersionState, F
         })
     };
     match (state, happening) {
-        (Requested | Staged, Installed) => Ok(Staged),
-        (Staged | Active, Activated) | (Requested | Active, Published) => Ok(Active),
+        (Requested | Staged, H::Installed) => Ok(Staged),
+        (Staged | Active, H::Activated) | (Requested | Active, H::Published) => Ok(Active),
         (Active, H::Outgoing) => Ok(Retiring),
         (Requested | Staged | Active | Retiring, H::Retired) => Ok(Retired),
-        (_, H::Outgoing) => forbid("only an active version goes out"),
+        (Staged | Active | Retiring, H::Frozen) => Ok(Frozen),
+        (Frozen, H::Unfrozen { before }) if matches!(before, Staged | Active | Retiring) => {
+            Ok(before)
+        }
+        (Staged | Active | Retiring | Retired | Frozen, H::Revoked) => Ok(Revoked),
+        // A key is destroyed only after it was taken out of use: no bank hangs on it any more.
+        (Retired | Revoked, H::Destroyed) => Ok(Destroyed),
+
+        (Requested, H::Activated) => forbid("install its certificate first"),
+        (Requested, H::Frozen | H::Revoked) => forbid("it has no certificate; retire it instead"),
+        (_, H::Installed) => forbid("a certificate is installed once; enrol a new version"),
+        (Staged, H::Published) => forbid("it has a certificate; activate it with that"),
+        (Frozen, H::Activated | H::Published) => forbid("unfreeze it first"),
+        (_, H::Activated | H::Published) => forbid("it cannot come back; enrol a new version"),
+        (Retiring, H::Outgoing) => forbid("banks are still bound to it; move them first"),
+        (_, H::Outgoing) => forbid("no bank may be bound to it in this state"),
+        (Frozen, H::Retired) => forbid("unfreeze it first, or revoke it"),
         (_, H::Retired) => forbid("it is out of use already"),
-        (Requested, Activated) => forbid("install its certificate first"),
-        (Active | Retiring | Retired | Destroyed | Frozen | Revoked, Installed) => {
-            forbid("a certificate is installed once; enrol a new version")
-        }
-        (Staged, Published) => forbid("it has a certificate; activate it with that"),
-        (Frozen, Activated | Published) => forbid("unfreeze it first"),
-        (Retiring | Retired | Destroyed | Revoked, Activated | Published) => {
-            forbid("it cannot come back; enrol a new version")
-        }
+        (_, H::Frozen) => forbid("it signs nothing already"),
+        (_, H::Unfrozen { .. }) => forbid("only a frozen version can be unfrozen"),
+        (_, H::Revoked) => forbid("its certificate is out of use for ever already"),
+        (Destroyed, H::Destroyed) => forbid("its key is gone already"),
+        (_, H::Destroyed) => forbid("retire or revoke it first"),
     }
 }
 
@@ -60,66 +84,109 @@ mod tests {
     use super::*;
     use VersionState::*;
 
+    const ALL: [VersionState; 8] = [
+        Requested, Staged, Active, Retiring, Retired, Destroyed, Frozen, Revoked,
+    ];
+
+    /// One row a happening, one column a state, in the order of [`ALL`].
     #[test]
     fn the_whole_table() {
-        let all = [
-            Requested, Staged, Active, Retiring, Retired, Destroyed, Frozen, Revoked,
+        const NO: Option<VersionState> = None;
+        let to = Some;
+        let unfrozen = |before| Happening::Unfrozen { before };
+        let table = [
+            (
+                Happening::Installed,
+                [to(Staged), to(Staged), NO, NO, NO, NO, NO, NO],
+            ),
+            (
+                Happening::Activated,
+                [NO, to(Active), to(Active), NO, NO, NO, NO, NO],
+            ),
+            (
+                Happening::Published,
+                [to(Active), NO, to(Active), NO, NO, NO, NO, NO],
+            ),
+            (
+                Happening::Outgoing,
+                [NO, NO, to(Retiring), NO, NO, NO, NO, NO],
+            ),
+            (
+                Happening::Retired,
+                [
+                    to(Retired),
+                    to(Retired),
+                    to(Retired),
+                    to(Retired),
+                    NO,
+                    NO,
+                    NO,
+                    NO,
+                ],
+            ),
+            (
+                Happening::Frozen,
+                [NO, to(Frozen), to(Frozen), to(Frozen), NO, NO, NO, NO],
+            ),
+            (unfrozen(Active), [NO, NO, NO, NO, NO, NO, to(Active), NO]),
+            (
+                unfrozen(Retiring),
+                [NO, NO, NO, NO, NO, NO, to(Retiring), NO],
+            ),
+            (unfrozen(Staged), [NO, NO, NO, NO, NO, NO, to(Staged), NO]),
+            (
+                Happening::Revoked,
+                [
+                    NO,
+                    to(Revoked),
+                    to(Revoked),
+                    to(Revoked),
+                    to(Revoked),
+                    NO,
+                    to(Revoked),
+                    NO,
+                ],
+            ),
+            (
+                Happening::Destroyed,
+                [NO, NO, NO, NO, to(Destroyed), NO, NO, to(Destroyed)],
+            ),
         ];
-        let installed = all.map(|state| next(state, Happening::Installed).ok());
-        let activated = all.map(|state| next(state, Happening::Activated).ok());
-        let published = all.map(|state| next(state, Happening::Published).ok());
-        let (active, no) = (Some(Active), None);
-        assert_eq!(published, [active, no, active, no, no, no, no, no]);
-        assert_eq!(
-            installed,
-            [
-                Some(Staged),
-                Some(Staged),
-                None,
-                None,
-                None,
-                None,
-                None,
-                None
-            ]
-        );
-        assert_eq!(
-            activated,
-            [
-                None,
-                Some(Active),
-                Some(Active),
-                None,
-                None,
-                None,
-                None,
-                None
-            ]
-        );
+        for (happening, row) in table {
+            let found = ALL.map(|state| next(state, happening).ok());
+            assert_eq!(found, row, "{happening:?}");
+        }
     }
 
     #[test]
-    fn what_is_in_use_goes_out_and_is_then_retired() {
-        let all = [
-            Requested, Staged, Active, Retiring, Retired, Destroyed, Frozen, Revoked,
-        ];
-        let outgoing = all.map(|state| next(state, Happening::Outgoing).ok());
-        let mut wanted = [None; 8];
-        wanted[2] = Some(Retiring);
-        assert_eq!(outgoing, wanted);
-        let retired = all.map(|state| next(state, Happening::Retired).is_ok());
-        assert_eq!(
-            retired,
-            [true, true, true, true, false, false, false, false]
-        );
+    fn nothing_is_unfrozen_into_a_state_it_cannot_have_been_frozen_in() {
+        for before in ALL {
+            let came_from = next(before, Happening::Frozen).is_ok();
+            let goes_back = next(Frozen, Happening::Unfrozen { before }).is_ok();
+            assert_eq!(came_from, goes_back, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_leads_out_of_destroyed() {
+        for happening in [
+            Happening::Installed,
+            Happening::Activated,
+            Happening::Published,
+            Happening::Outgoing,
+            Happening::Retired,
+            Happening::Frozen,
+            Happening::Unfrozen { before: Active },
+            Happening::Revoked,
+            Happening::Destroyed,
+        ] {
+            assert!(next(Destroyed, happening).is_err(), "{happening:?}");
+        }
     }
 
     #[test]
     fn only_active_and_retiring_versions_sign() {
-        let all = [
-            Requested, Staged, Active, Retiring, Retired, Destroyed, Frozen, Revoked,
-        ];
-        let signing: Vec<_> = all.into_iter().filter(|state| state.signs()).collect();
+        let signing: Vec<_> = ALL.into_iter().filter(|state| state.signs()).collect();
         assert_eq!(signing, [Active, Retiring]);
     }
 }

@@ -102,6 +102,8 @@ pub struct Version {
     pub id: VersionId,
     /// Where it stands.
     pub state: VersionState,
+    /// The state it was in when it was frozen; only while it is.
+    pub frozen_from: Option<VersionState>,
     /// The key in the token, pinned.
     pub key: KeyRef,
     /// The kind of key, for example `rsa-2048`.

@@ -3,13 +3,17 @@
 //! In: text and rows from outside. Out: values whose invariants hold. Never: I/O, time, decisions.
 
 mod access;
+mod approval;
 mod bank;
 mod credential;
+mod enrolment;
 mod names;
 mod procedure;
 
 pub use access::{Caller, CallerName, GrantRule, Operation, Role};
+pub use approval::{Approval, ApprovalId, Standing, Verb};
 pub use bank::{Bank, BankError, Binding, Host};
 pub use credential::{Credential, Environment, Issued, Purpose, Version, VersionState};
+pub use enrolment::{Enrolment, EnrolmentState};
 pub use names::{Name, NameError, VersionId};
 pub use procedure::{LEAD_TIME_DAYS_MAX, Procedure, RotationTerms};

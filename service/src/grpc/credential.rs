@@ -4,11 +4,11 @@ use sealkeep_proto::v1::{self, credential_service_server::CredentialService};
 use tonic::{Request, Response, Status};
 
 use super::entry::{Entry, enter, enter_long};
-use super::error::status_of;
+use super::error::{invalid, status_of};
 use super::watch::{self, Updates, Watch};
 use super::{Api, wire};
 use crate::credential::{CredentialError, EnrolRequest, Subject};
-use crate::domain::{Role, VersionId};
+use crate::domain::{Role, Verb, VersionId};
 
 /// Who may read credentials.
 const READERS: [Role; 3] = [Role::Officer, Role::Auditor, Role::Monitor];
@@ -85,17 +85,20 @@ impl CredentialService for Api {
             name,
             certificate_chain_pem,
             validate_only,
+            certificates,
         } = message;
+        let delivered = match (certificate_chain_pem.is_empty(), certificates.is_empty()) {
+            (false, true) => certificate_chain_pem.into_bytes(),
+            (true, _) => certificates,
+            (false, false) => {
+                let twice = "give certificates or certificate_chain_pem, not both";
+                return Err(invalid("certificates", twice));
+            }
+        };
         let installed = self
             .0
             .registry
-            .install(
-                &caller,
-                &name,
-                &certificate_chain_pem,
-                validate_only,
-                deadline,
-            )
+            .install(&caller, &name, &delivered, validate_only, deadline)
             .await
             .map_err(|error| status_of(&error))?;
         Ok(Response::new(v1::InstallCertificateResponse {
@@ -123,6 +126,81 @@ impl CredentialService for Api {
             version: Some(self.version(&version)?),
             bound_banks: banks.iter().map(ToString::to_string).collect(),
         }))
+    }
+
+    async fn retire_version(
+        &self,
+        request: Request<v1::RetireVersionRequest>,
+    ) -> Result<Response<v1::RetireVersionResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &[Role::Officer], "RetireVersion")
+            .await?;
+        let retired = self.0.registry.retire(&caller, &message.name).await;
+        let retired = retired.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::RetireVersionResponse {
+            version: Some(self.version(&retired.version)?),
+            bound_banks: retired.banks.iter().map(ToString::to_string).collect(),
+        }))
+    }
+
+    async fn freeze_version(
+        &self,
+        request: Request<v1::FreezeVersionRequest>,
+    ) -> Result<Response<v1::FreezeVersionResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &[Role::Officer], "FreezeVersion")
+            .await?;
+        let v1::FreezeVersionRequest { name, reason } = message;
+        let frozen = self.0.registry.freeze(&caller, &name, &reason).await;
+        let frozen = frozen.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::FreezeVersionResponse {
+            version: Some(self.version(&frozen.version)?),
+            affected_banks: frozen.banks.iter().map(ToString::to_string).collect(),
+            spare_version: frozen
+                .spare
+                .map(|spare| spare.resource())
+                .unwrap_or_default(),
+        }))
+    }
+
+    async fn unfreeze_version(
+        &self,
+        request: Request<v1::UnfreezeVersionRequest>,
+    ) -> Result<Response<v1::UnfreezeVersionResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        let (name, reason) = (message.name, message.reason);
+        let approval = self.ask(&caller, Verb::Unfreeze, &name, &reason).await?;
+        Ok(Response::new(v1::UnfreezeVersionResponse { approval }))
+    }
+
+    async fn revoke_version(
+        &self,
+        request: Request<v1::RevokeVersionRequest>,
+    ) -> Result<Response<v1::RevokeVersionResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        let (name, reason) = (message.name, message.reason);
+        let approval = self.ask(&caller, Verb::Revoke, &name, &reason).await?;
+        Ok(Response::new(v1::RevokeVersionResponse { approval }))
+    }
+
+    async fn destroy_version(
+        &self,
+        request: Request<v1::DestroyVersionRequest>,
+    ) -> Result<Response<v1::DestroyVersionResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        let (name, reason) = (message.name, message.reason);
+        let approval = self.ask(&caller, Verb::Destroy, &name, &reason).await?;
+        Ok(Response::new(v1::DestroyVersionResponse { approval }))
     }
 
     async fn get_credential(

@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::access::AccessError;
+use crate::approval::{ApprovalError, Undecided};
 use crate::audit::AuditError;
 use crate::authn::AuthnError;
 use crate::authz::{Denied, NotBound};
@@ -201,6 +202,7 @@ impl OnWire for StoreError {
     fn fault(&self) -> Fault {
         match self {
             Self::Database(_) => Fault::new(Code::Unavailable, "STORE_UNAVAILABLE"),
+            Self::ChangedMeanwhile(_) => Fault::new(Code::FailedPrecondition, "CHANGED_MEANWHILE"),
             _ => Fault::new(Code::Internal, "STORE_DAMAGED"),
         }
     }
@@ -270,8 +272,9 @@ impl OnWire for CredentialError {
             Self::Csr(CsrError::Encoding(_) | CsrError::SelfVerification) => {
                 Fault::new(Code::Internal, "CSR_FAILED")
             }
-            Self::Unreadable(_) => Fault::new(Code::InvalidArgument, "CERTIFICATE_UNREADABLE")
-                .field("certificate_chain_pem"),
+            Self::Unreadable(_) => {
+                Fault::new(Code::InvalidArgument, "CERTIFICATE_UNREADABLE").field("certificates")
+            }
             Self::Blocked(findings) => {
                 let codes: Vec<_> = findings
                     .iter()
@@ -286,6 +289,38 @@ impl OnWire for CredentialError {
             Self::NotValidNow(_) => {
                 Fault::new(Code::FailedPrecondition, "CERTIFICATE_NOT_VALID_NOW")
             }
+            Self::NumberMissing(_) => {
+                Fault::new(Code::InvalidArgument, "VERSION_NUMBER_MISSING").field("name")
+            }
+            Self::StillBound { banks, .. } => {
+                let banks: Vec<_> = banks.iter().map(crate::domain::Name::as_str).collect();
+                Fault::new(Code::FailedPrecondition, "VERSION_STILL_BOUND")
+                    .with("banks", banks.join(","))
+            }
+            Self::EnrollerUnknown { .. } => {
+                Fault::new(Code::InvalidArgument, "ENROLLER_UNKNOWN").field("enroller")
+            }
+            Self::EnrolmentOpen { .. } => Fault::new(Code::FailedPrecondition, "ENROLMENT_OPEN"),
+            Self::Approval(error) => error.fault(),
+            Self::Change(error) => error.fault(),
+        }
+    }
+}
+
+impl OnWire for ApprovalError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Unknown(_) => Fault::new(Code::NotFound, "APPROVAL_UNKNOWN"),
+            Self::Open { id, .. } => {
+                Fault::new(Code::FailedPrecondition, "APPROVAL_OPEN").with("approval", id)
+            }
+            Self::Full => Fault::new(Code::FailedPrecondition, "APPROVALS_FULL"),
+            Self::Reason => Fault::new(Code::InvalidArgument, "REASON_INVALID").field("reason"),
+            Self::Undecided { source, .. } => match source {
+                Undecided::Own(_) => Fault::new(Code::PermissionDenied, source.reason()),
+                _ => Fault::new(Code::FailedPrecondition, source.reason()),
+            },
+            Self::State { .. } => Fault::new(Code::FailedPrecondition, "STATE_FORBIDS"),
             Self::Change(error) => error.fault(),
         }
     }

@@ -4,15 +4,19 @@
 //! is the only place that builds a `Status`. Never: a decision.
 
 mod access;
+mod approval;
 mod audit;
 mod bank;
 mod credential;
 mod decryption;
 mod edge;
+mod enrolment;
 mod entry;
 mod error;
+mod expiry;
 mod jwt;
 pub mod listener;
+pub mod meter;
 mod rotation;
 mod signing;
 mod status;
@@ -25,15 +29,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sealkeep_proto::v1::access_service_server::AccessServiceServer;
+use sealkeep_proto::v1::approval_service_server::ApprovalServiceServer;
 use sealkeep_proto::v1::audit_service_server::AuditServiceServer;
 use sealkeep_proto::v1::bank_service_server::BankServiceServer;
 use sealkeep_proto::v1::credential_service_server::CredentialServiceServer;
 use sealkeep_proto::v1::decryption_service_server::DecryptionServiceServer;
+use sealkeep_proto::v1::enrolment_service_server::EnrolmentServiceServer;
 use sealkeep_proto::v1::jwt_service_server::JwtServiceServer;
 use sealkeep_proto::v1::rotation_service_server::RotationServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
 use sealkeep_proto::v1::status_service_server::StatusServiceServer;
 use sealkeep_proto::v1::tls_service_server::TlsServiceServer;
+use sealkeep_proto::v1::watch_service_server::WatchServiceServer;
 use tonic::transport::Server;
 
 use crate::audit::AuditLog;
@@ -41,8 +48,10 @@ use crate::backend::KeyBackend;
 use crate::clock::SharedClock;
 use crate::registry::Registry;
 use crate::signing::Signing;
+use crate::watch::Watch;
 use crate::world::World;
 use listener::{Listener, TlsFiles};
+use meter::Meter;
 
 /// Largest request message, bytes: a body of 256 KiB with its headers.
 const REQUEST_BYTES_MAX: usize = 512 * 1024;
@@ -77,6 +86,10 @@ pub struct Rooms {
     pub started: Timestamp,
     /// The service's own TLS material, for what expires when.
     pub tls_files: Arc<TlsFiles>,
+    /// What ends when, and who is told.
+    pub watch: Watch,
+    /// Where calls are counted.
+    pub meter: Meter,
 }
 
 /// One implementation of every service.
@@ -90,6 +103,7 @@ pub async fn serve(
     reflection: bool,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
+    let meter = rooms.meter.clone();
     let api = Api(Arc::new(rooms));
     let (health, health_service) = tonic_health::server::health_reporter();
     health
@@ -110,6 +124,7 @@ pub async fn serve(
         };
     }
     Server::builder()
+        .layer(meter::MeterLayer(meter))
         .layer(edge::EdgeLayer)
         .concurrency_limit_per_connection(CONCURRENT_PER_CONNECTION_MAX)
         .load_shed(true)
@@ -128,8 +143,11 @@ pub async fn serve(
         .add_service(capped!(BankServiceServer))
         .add_service(capped!(RotationServiceServer))
         .add_service(capped!(AccessServiceServer))
+        .add_service(capped!(ApprovalServiceServer))
+        .add_service(capped!(EnrolmentServiceServer))
         .add_service(capped!(AuditServiceServer))
         .add_service(capped!(StatusServiceServer))
+        .add_service(capped!(WatchServiceServer))
         .serve_with_incoming_shutdown(listener.connections(), async move {
             shutdown.await;
             health

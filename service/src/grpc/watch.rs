@@ -10,9 +10,9 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::Rooms;
 use super::error::status_of;
 use super::tls::identity;
+use super::{Rooms, wire};
 use crate::authz::{self, Denied};
 use crate::bank::rotation::moving::Pick;
 use crate::domain::{CallerName, Operation, Purpose, Role};
@@ -82,6 +82,7 @@ impl Watch {
             bound_version: version.id.resource(),
             certificate_chain,
             signature_schemes,
+            state: wire::state(version.state).into(),
         })
     }
 

@@ -17,7 +17,7 @@ use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::request::HttpRequest;
 
 use crate::authz::{self, Grant};
-use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId};
+use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId, VersionState};
 use crate::world::Destination;
 
 /// What the rules may look at.
@@ -44,12 +44,12 @@ pub enum Facts<'a> {
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Unfit {
     /// The version does not sign in its state.
-    #[error("{version} is {state}; its key is not used")]
+    #[error("{version} is {}; its key is not used", .state.as_str())]
     VersionState {
         /// Which version.
         version: VersionId,
         /// Its state.
-        state: &'static str,
+        state: VersionState,
     },
     /// The key is for other work.
     #[error("{version} is a {purpose} key and cannot do {operation}")]
@@ -140,7 +140,11 @@ impl Unfit {
     /// The stable reason word.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::VersionState { .. } => "VERSION_NOT_ACTIVE",
+            Self::VersionState { state, .. } => match state {
+                VersionState::Frozen => "VERSION_FROZEN",
+                VersionState::Revoked => "VERSION_REVOKED",
+                _ => "VERSION_NOT_ACTIVE",
+            },
             Self::Purpose { .. } => "KEY_PURPOSE_MISMATCH",
             Self::Expired { .. } => "CERTIFICATE_EXPIRED",
             Self::NotYetValid { .. } => "CERTIFICATE_NOT_YET_VALID",
@@ -227,9 +231,9 @@ pub fn decide_decryption(
 }
 
 /// A key does what it is for, while its version is in use.
-fn usable(grant: &Grant, version: &Version, purpose: Purpose) -> Result<(), Unfit> {
+pub(crate) fn usable(grant: &Grant, version: &Version, purpose: Purpose) -> Result<(), Unfit> {
     if !version.state.signs() {
-        let (version, state) = (version.id.clone(), version.state.as_str());
+        let (version, state) = (version.id.clone(), version.state);
         return Err(Unfit::VersionState { version, state });
     }
     if purpose != authz::purpose(grant.operation()) {

@@ -92,6 +92,7 @@ impl Scene {
                 number: 1,
             },
             state: self.state,
+            frozen_from: None,
             key: KeyRef {
                 id: KeyId::from_bytes([1; 16]),
                 spki_sha256: [2; 32],
@@ -198,7 +199,12 @@ fn only_active_and_retiring_versions_get_a_permit() {
             ..Scene::default()
         }
         .http(&request(PAYMENT, &[]));
-        assert_eq!(refused.unwrap_err().reason(), "VERSION_NOT_ACTIVE");
+        let reason = match state {
+            Frozen => "VERSION_FROZEN",
+            Revoked => "VERSION_REVOKED",
+            _ => "VERSION_NOT_ACTIVE",
+        };
+        assert_eq!(refused.unwrap_err().reason(), reason);
     }
     for state in [Active, Retiring] {
         Scene {

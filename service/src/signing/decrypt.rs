@@ -147,7 +147,9 @@ impl Signing {
             }
         };
         let plaintext = unwrapped.map_err(SigningError::from);
-        match plaintext.and_then(|unwrapped| content(jwe, &unwrapped)) {
+        let plaintext = plaintext.and_then(|unwrapped| content(jwe, &unwrapped));
+        let plaintext = plaintext.and_then(|plain| self.still_signs(&version).map(|()| plain));
+        match plaintext {
             Err(error) => {
                 intent.failed(error.reason()).await;
                 let _ = reply.send(Err(error));

@@ -8,6 +8,7 @@ use sealkeep_profiles::certificate::Certificate;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::approval::{StateChange, exactly_one, set_state};
 use super::{Store, StoreError, damaged};
 use crate::backend::{KeyEvidence, KeyId, KeyRef};
 use crate::domain::{
@@ -114,40 +115,35 @@ impl Store {
     /// Writes the issued chain of a version together with its new state.
     pub async fn install(
         &self,
-        id: &VersionId,
+        change: &StateChange,
         issued: &IssuedRow,
-        state: VersionState,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let StateChange { id, from, to } = change;
+        let written = sqlx::query(
             "UPDATE version SET chain_pem = $3, environment = $4, state = $5
-             WHERE credential = $1 AND number = $2",
+             WHERE credential = $1 AND number = $2 AND state = $6",
         )
         .bind(id.credential.as_str())
         .bind(i64::from(id.number))
         .bind(&issued.chain_pem)
         .bind(issued.environment.as_str())
-        .bind(state.as_str())
+        .bind(to.as_str())
+        .bind(from.as_str())
         .execute(&self.pool)
         .await?;
-        Ok(())
+        exactly_one(written.rows_affected(), id)
     }
 
     /// Writes the new state of a version and binds it to banks, all or nothing.
     pub async fn set_state_and_bind(
         &self,
-        id: &VersionId,
-        state: VersionState,
+        change: &StateChange,
         banks: &[Name],
     ) -> Result<(), StoreError> {
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("UPDATE version SET state = $3 WHERE credential = $1 AND number = $2")
-            .bind(id.credential.as_str())
-            .bind(i64::from(id.number))
-            .bind(state.as_str())
-            .execute(&mut *tx)
-            .await?;
+        set_state(&mut tx, change).await?;
         for bank in banks {
-            bind(&mut tx, bank, id).await?;
+            bind(&mut tx, bank, &change.id).await?;
         }
         Ok(tx.commit().await?)
     }
@@ -182,12 +178,14 @@ fn version(row: &SqliteRow) -> Result<Version, StoreError> {
     let evidence: KeyEvidence =
         serde_json::from_str(&evidence).map_err(|e| damaged("version", e))?;
     let number = u32::try_from(row.try_get::<i64, _>("number")?);
+    let frozen_from: Option<String> = row.try_get("frozen_from")?;
     Ok(Version {
         id: VersionId {
             credential: name(row.try_get("credential")?)?,
             number: number.map_err(|e| damaged("version", e))?,
         },
         state: word(row.try_get("state")?)?,
+        frozen_from: frozen_from.map(word).transpose()?,
         key: KeyRef {
             id: KeyId::from_bytes(key_id),
             spki_sha256: public.spki_sha256(),

@@ -6,10 +6,13 @@
 //! an audit log that forgets acknowledged records is worth nothing; so both settings are read back and asserted.
 
 mod access;
+mod approval;
 mod audit;
 mod bank;
 mod credential;
+mod enrolment;
 mod rotation;
+mod watch;
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,9 +23,11 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Row, SqlitePool};
 
+pub use approval::StateChange;
 pub use audit::AuditLine;
 pub use credential::{IssuedRow, NewVersion};
-pub use rotation::{StateChange, StepRow};
+pub use rotation::StepRow;
+pub use watch::{AlertRow, DeliveryRow};
 
 /// How long a statement waits for another writer, milliseconds.
 const BUSY_TIMEOUT_MS: u64 = 1_000;
@@ -62,6 +67,9 @@ pub enum StoreError {
         /// What is wrong.
         detail: String,
     },
+    /// Somebody else changed the row since it was read; nothing was written.
+    #[error("{0} was changed by somebody else meanwhile; look at it again")]
+    ChangedMeanwhile(String),
     /// The lock file could not be made.
     #[error("{path}: {source}")]
     File {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::approval::{StateChange, exactly_one, set_state};
 use super::credential::{bind, name};
 use super::{Store, StoreError, damaged};
 use crate::bank::rotation::plan::Answer;
@@ -28,17 +29,6 @@ pub struct StepRow {
     pub told: Option<Timestamp>,
     /// When it answered, if it did in this step.
     pub answered: Option<Timestamp>,
-}
-
-/// A version that changes its state along with a rotation.
-#[derive(Debug, Clone)]
-pub struct StateChange {
-    /// Which one.
-    pub id: VersionId,
-    /// From here; anything else in the store is left alone and the whole is refused.
-    pub from: VersionState,
-    /// To there.
-    pub to: VersionState,
 }
 
 impl Store {
@@ -147,7 +137,7 @@ impl Store {
         .bind(i64::from(change.id.number))
         .execute(&mut *tx)
         .await?;
-        exactly_one(written.rows_affected(), "rotation")?;
+        exactly_one(written.rows_affected(), &"rotation")?;
         Ok(tx.commit().await?)
     }
 
@@ -190,7 +180,7 @@ impl Store {
         .bind(ended.as_microsecond())
         .execute(&mut *tx)
         .await?;
-        exactly_one(written.rows_affected(), "rotation")?;
+        exactly_one(written.rows_affected(), &"rotation")?;
         for change in changes {
             set_state(&mut tx, change).await?;
         }
@@ -232,30 +222,6 @@ async fn put_step(
     .execute(&mut **tx)
     .await?;
     Ok(())
-}
-
-async fn set_state(
-    tx: &mut Transaction<'_, Sqlite>,
-    change: &StateChange,
-) -> Result<(), StoreError> {
-    let written = sqlx::query(
-        "UPDATE version SET state = $4 WHERE credential = $1 AND number = $2 AND state = $3",
-    )
-    .bind(change.id.credential.as_str())
-    .bind(i64::from(change.id.number))
-    .bind(change.from.as_str())
-    .bind(change.to.as_str())
-    .execute(&mut **tx)
-    .await?;
-    exactly_one(written.rows_affected(), "version")
-}
-
-/// What was read before the change was made by others meanwhile.
-fn exactly_one(rows: u64, table: &'static str) -> Result<(), StoreError> {
-    match rows {
-        1 => Ok(()),
-        _ => Err(damaged(table, "changed meanwhile")),
-    }
 }
 
 fn rotation(row: &SqliteRow) -> Result<Rotation, StoreError> {

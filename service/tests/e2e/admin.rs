@@ -125,6 +125,9 @@ async fn a_certificate_is_installed_only_when_nothing_blocks() {
         .await
         .unwrap_err();
     assert_eq!(error.reason(), "CERTIFICATE_UNREADABLE");
+    // Larger than any message may be: refused before it is looked at.
+    let error = house.install("qwac", "A".repeat(10 << 20)).await;
+    assert_eq!(error.unwrap_err().reason(), "MESSAGE_TOO_LARGE");
     let state = versions(&house, "qwac").await[0].state;
     assert_eq!(
         state,

@@ -167,7 +167,7 @@ async fn decryption_takes_its_own_grant_and_its_own_key() {
     assert_eq!(reason(&bank, &jwe).await, "NOT_GRANTED");
     // The key signs nothing, whoever grants it.
     let signed = bank.credential("inbox").jws(b"{}").await.unwrap_err();
-    assert_eq!(signed.reason(), "NO_ACTIVE_VERSION");
+    assert_eq!(signed.reason(), "KEY_PURPOSE_MISMATCH");
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ use sealkeep_sandbox::pki::{Pki, Subject};
 use sealkeep_sandbox::qtsp::{Kind, Order, Qtsp, SigningRequest};
 
 pub const OFFICER: &str = "spiffe://test.example/officer";
+/// A second officer, made by [`House::second_officer`].
+pub const SECOND: &str = "spiffe://test.example/second-officer";
 pub const TPP: &str = "spiffe://test.example/tpp";
 pub const ORGANIZATION: &str = "PSDDE-BAFIN-123456";
 
@@ -99,6 +101,8 @@ worker_crashes_per_minute_max = 1000000
 sqlite_file = "sealkeep.db"
 [trust]
 sandbox_anchor_files = ["qtsp/root.pem"]
+[approval]
+destroy_delay_s = 1
 "#,
             module = self.hsm.module().display(),
             label = self.hsm.label(),
@@ -265,8 +269,8 @@ sandbox_anchor_files = ["qtsp/root.pem"]
     ) -> Result<v1::InstallCertificateResponse, Error> {
         let request = v1::InstallCertificateRequest {
             name: format!("credentials/{name}"),
-            certificate_chain_pem: chain_pem,
-            validate_only: false,
+            certificates: chain_pem.into_bytes(),
+            ..Default::default()
         };
         self.connect(OFFICER)
             .call(request, async |channel, request| {
@@ -353,6 +357,16 @@ sandbox_anchor_files = ["qtsp/root.pem"]
             name: TPP.to_owned(),
             role: Role::Signer.into(),
             grants: grants.collect(),
+        };
+        self.apply_callers(vec![caller]).await.unwrap();
+    }
+
+    /// Lets a second person be an officer.
+    pub async fn second_officer(&self) {
+        let caller = v1::Caller {
+            name: SECOND.to_owned(),
+            role: Role::Officer.into(),
+            grants: vec![],
         };
         self.apply_callers(vec![caller]).await.unwrap();
     }

@@ -12,12 +12,15 @@
 mod admin;
 mod crash;
 mod decryption;
+mod enrolment;
 mod handshakes;
 mod house;
 mod jwt;
+mod life;
 mod profiles;
 mod rotation;
 mod signing;
 mod startup;
 mod tls;
+mod watch;
 mod worker;

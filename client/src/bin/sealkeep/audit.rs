@@ -225,11 +225,11 @@ mod tests {
         };
         let report = format!("{:?}", render(&verdict));
         assert!(
-            report.contains("IS NOT WHOLE") && report.contains("negative: true"),
+            report.contains("IS NOT WHOLE") && report.contains("exit: 7"),
             "{report}"
         );
         assert!(report.contains("may have been released"), "{report}");
         let whole = VerifyAuditLogResponse::default();
-        assert!(format!("{:?}", render(&whole)).contains("negative: false"));
+        assert!(format!("{:?}", render(&whole)).contains("exit: 0"));
     }
 }

@@ -3,12 +3,13 @@
 //! In: names, subjects, PEM files. Out: CSRs and what is known of credentials. Never: a private key; there is no way to
 //! ask for one.
 
+mod life;
 mod shown;
 
 use crate::failure::Failure;
 use crate::files;
 use crate::report::{Report, table};
-use crate::words::{For, Key, name, purpose, short, version_name};
+use crate::words::{For, Key, name, numbered_version, purpose, short, version_name};
 use clap::{Args, Subcommand};
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{
@@ -42,7 +43,7 @@ pub(crate) enum Verb {
         /// NAME, or NAME@VERSION.
         #[arg(value_parser = version_name)]
         name: String,
-        /// The certificate and its issuers, leaf first, PEM.
+        /// The certificate and its issuers: PEM, DER or PKCS#7 (.p7b).
         file: PathBuf,
         /// Check only; install nothing.
         #[arg(long)]
@@ -56,6 +57,48 @@ pub(crate) enum Verb {
         /// Also move the banks that are bound to an older version.
         #[arg(long)]
         rebind: bool,
+    },
+    /// Take a version out of use; it signs on while banks are bound to it.
+    Retire {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+    },
+    /// Stop a version at once.
+    Freeze {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why.
+        #[arg(long, default_value = "suspected compromise")]
+        reason: String,
+    },
+    /// Let a frozen version go on; another officer approves.
+    Unfreeze {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Declare a version revoked, for ever; another officer approves.
+    Revoke {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Destroy the key of a version in the token; another officer approves, then a delay begins.
+    Destroy {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
     },
     /// All credentials.
     List,
@@ -108,6 +151,11 @@ impl Verb {
             Self::Csr { name, out } => csr(sealkeep, name, out).await,
             Self::Install { name, file, check } => install(sealkeep, name, file, check).await,
             Self::Activate { name, rebind } => activate(sealkeep, name, rebind).await,
+            Self::Retire { name } => life::retire(sealkeep, name).await,
+            Self::Freeze { name, reason } => life::freeze(sealkeep, name, reason).await,
+            Self::Unfreeze { name, reason } => life::unfreeze(sealkeep, name, reason).await,
+            Self::Revoke { name, reason } => life::revoke(sealkeep, name, reason).await,
+            Self::Destroy { name, reason } => life::destroy(sealkeep, name, reason).await,
             Self::List => list(sealkeep).await,
             Self::Show { name } => show(sealkeep, name).await,
         }
@@ -208,11 +256,12 @@ async fn install(
     file: PathBuf,
     check: bool,
 ) -> Result<Report, Failure> {
-    let certificate_chain_pem = files::read(&file)?;
+    let certificates = files::read_bytes(&file)?;
     let request = InstallCertificateRequest {
         name,
-        certificate_chain_pem,
+        certificates,
         validate_only: check,
+        ..Default::default()
     };
     let answer = sealkeep
         .call(request, async |channel, request| {
@@ -228,18 +277,19 @@ async fn install(
             weight.to_owned(),
             finding.code.clone(),
             finding.detail.clone(),
+            finding.way_out.clone(),
         ]
     };
     let rows: Vec<_> = answer.findings.iter().map(finding).collect();
     let mut text = version_line(&version);
     if !rows.is_empty() {
         text.push('\n');
-        text.push_str(&table(["FINDING", "CODE", "DETAIL"], rows));
+        text.push_str(&table(["FINDING", "CODE", "DETAIL", "WHAT TO DO"], rows));
     }
     let findings = answer
         .findings
         .iter()
-        .map(|f| json!({ "code": f.code, "blocking": f.blocking, "detail": f.detail }));
+        .map(|f| json!({ "code": f.code, "blocking": f.blocking, "detail": f.detail, "evidence": f.evidence, "way_out": f.way_out }));
     let json = json!({
         "version": version_json(&version),
         "findings": findings.collect::<Vec<_>>(),

@@ -224,6 +224,21 @@ fn way_out(error: &Error) -> Option<&'static str> {
         "CERTIFICATE_BLOCKED" => {
             "nothing was installed; have the certificate issued again without the findings"
         }
+        "ENROLLER_UNKNOWN" => "the service's configuration names the ways under [[enroller]]",
+        "ENROLMENT_OPEN" => "`sealkeep enrolment list` tells how far it is",
+        "VERSION_FROZEN" => {
+            "an officer stopped it: use another version (sealkeep credential activate NAME@N --rebind), or unfreeze it"
+        }
+        "VERSION_REVOKED" => "its certificate is revoked: activate another version, or enrol one",
+        "VERSION_STILL_BOUND" => {
+            "move the banks first: sealkeep credential activate NAME@N --rebind"
+        }
+        "CHANGED_MEANWHILE" => "look at it again, and repeat what is still wanted",
+        "APPROVAL_OWN" => "four eyes: ask another officer to run `sealkeep approval approve ID`",
+        "APPROVAL_EXPIRED" | "APPROVAL_AUTHOR_GONE" => "ask for the change again",
+        "APPROVAL_OPEN" | "APPROVALS_FULL" | "APPROVAL_UNKNOWN" | "APPROVAL_DECIDED" => {
+            "`sealkeep approval list --all` shows what is asked for and decided"
+        }
         "STATE_FORBIDS" => "`sealkeep credential show` says in which state the version is",
         "CUTOVER_IN_PROGRESS" => {
             "the bank takes the new certificate right now; try again when the window is over"

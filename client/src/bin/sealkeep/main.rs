@@ -5,14 +5,22 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod approval;
 mod audit;
 mod bank;
 mod bench;
+mod check;
 mod connection;
 mod credential;
+mod decrypt;
+mod encrypt;
+mod enrolment;
+mod expiry;
 mod explained;
+mod export;
 mod failure;
 mod files;
+mod monitoring;
 mod offline;
 mod profile;
 mod report;
@@ -72,12 +80,31 @@ enum Noun {
     /// Callers and what they may do.
     #[command(subcommand)]
     Access(access::Verb),
+    /// Requests for certificates on their way to a QTSP.
+    #[command(subcommand)]
+    Enrolment(enrolment::Verb),
+    /// Changes that wait for a second person.
+    #[command(subcommand)]
+    Approval(approval::Verb),
     /// The log of everything that was done with a key.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Answers for monitoring systems that run programs.
+    #[command(subcommand)]
+    Check(check::Verb),
+    /// A calendar, a register: what other tools read.
+    #[command(subcommand)]
+    Export(export::Verb),
+    /// What a monitoring system needs; needs no server.
+    #[command(subcommand)]
+    Monitoring(monitoring::Verb),
     /// Sign something the way a bank wants it.
     #[command(subcommand)]
     Sign(sign::Verb),
+    /// Decrypt what a bank encrypted to us.
+    Decrypt(decrypt::Decrypt),
+    /// Encrypt a signed JWT to a bank; needs neither server nor key of ours.
+    Encrypt(encrypt::Encrypt),
     /// What banks want signed; needs neither server nor key.
     #[command(subcommand)]
     Profile(profile::Verb),
@@ -116,8 +143,15 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         // Files are read before anybody is asked, so that a typing error needs no service.
         Noun::Bank(verb) => verb.run(connect).await,
         Noun::Access(verb) => verb.run(connect).await,
+        Noun::Enrolment(verb) => verb.run(&connect()?).await,
+        Noun::Approval(verb) => verb.run(&connect()?).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
+        Noun::Check(verb) => Ok(verb.run(connect).await),
+        Noun::Export(verb) => verb.run(&connect()?).await,
+        Noun::Monitoring(verb) => Ok(verb.run()),
         Noun::Sign(verb) => verb.run(connect).await,
+        Noun::Decrypt(decrypt) => decrypt.run(connect).await,
+        Noun::Encrypt(encrypt) => encrypt.run(),
         Noun::Profile(verb) => verb.run(),
         Noun::Verify(verb) => verb.run(),
         Noun::Bench(bench) => bench.run(&cli.connection).await,
@@ -162,6 +196,17 @@ mod tests {
             "sealkeep credential csr acme-seal@2 --out csr.pem",
             "sealkeep credential install acme-seal chain.pem --check",
             "sealkeep credential activate acme-seal --rebind",
+            "sealkeep credential retire acme-seal@1",
+            "sealkeep credential freeze acme-seal@1",
+            "sealkeep credential freeze acme-seal@1 --reason laptop-stolen",
+            "sealkeep credential unfreeze acme-seal@1 --reason found",
+            "sealkeep credential revoke acme-seal@1 --reason compromised",
+            "sealkeep credential destroy acme-seal@1 --reason ended",
+            "sealkeep enrolment submit acme-seal@2 --by my-qtsp",
+            "sealkeep enrolment list",
+            "sealkeep approval list --all",
+            "sealkeep approval approve 0123456789ab",
+            "sealkeep approval reject 0123456789ab --reason no",
             "sealkeep credential list",
             "sealkeep credential show acme-seal",
             "sealkeep bank apply -f banks.toml --check",
@@ -198,6 +243,8 @@ mod tests {
             "sealkeep verify http -p p --request r --certificate c",
             "sealkeep verify http -p p --response r --set kid=1",
             "sealkeep verify jws -p p --jws @f --payload @g --certificate c",
+            "sealkeep decrypt --bank b --credential c --jwe @f",
+            "sealkeep encrypt --jwk @f --algorithm RSA-OAEP --encryption A128GCM --jwt @g",
             "sealkeep sign jwt client-assertion --bank b --credential c --audience https://h",
             "sealkeep sign jwt request-object --bank b --fields @f",
             "sealkeep sign jwt registration --bank b --fields @-",
@@ -209,6 +256,11 @@ mod tests {
             "sealkeep verify jwt request-body -p p --jwt @f --certificate c --url https://h/v1",
             "sealkeep verify jwt answer-body -p p --jwt @f --certificate c",
             "sealkeep verify jwt dpop --jwt @f -X GET --access-token @f --nonce n --age-max 5 https://h/v1",
+            "sealkeep check expiry",
+            "sealkeep check expiry --warning 60d --critical 36h --format json",
+            "sealkeep export ical --out a.ics",
+            "sealkeep export register --format json",
+            "sealkeep monitoring rules",
             "sealkeep version",
             "sealkeep --addr h:1 --ca a --cert b --client-key c --timeout 3 status",
             "sealkeep status --addr h:1 --timeout 0.5 -q",
@@ -234,6 +286,10 @@ mod tests {
             ("sealkeep credential show Acme", ErrorKind::ValueValidation),
             (
                 "sealkeep credential show acme@0",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "sealkeep credential freeze acme",
                 ErrorKind::ValueValidation,
             ),
             ("sealkeep audit list --limit 0", ErrorKind::ValueValidation),
@@ -262,6 +318,10 @@ mod tests {
                 ErrorKind::ValueValidation,
             ),
             ("sealkeep status -o yaml", ErrorKind::InvalidValue),
+            (
+                "sealkeep check expiry --warning soon",
+                ErrorKind::ValueValidation,
+            ),
             (
                 "sealkeep sign http --bank b https://h/ --explain --curl",
                 ErrorKind::ArgumentConflict,

@@ -29,7 +29,9 @@ pub(crate) struct Report {
     text: String,
     json: Value,
     notes: Vec<String>,
-    negative: bool,
+    /// The text is a format of its own, printed as it is whatever [`Output`] says.
+    plain: bool,
+    exit: u8,
 }
 
 impl Report {
@@ -38,7 +40,16 @@ impl Report {
             text: text.into(),
             json,
             notes: Vec::new(),
-            negative: false,
+            plain: false,
+            exit: 0,
+        }
+    }
+
+    /// Text in a format of its own: a calendar, CSV, rules.
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self {
+            plain: true,
+            ..Self::new(text, Value::Null)
         }
     }
 
@@ -60,13 +71,19 @@ impl Report {
     }
 
     /// The check found something: exit code 7.
-    pub(crate) fn negative(mut self, negative: bool) -> Self {
-        self.negative = negative;
+    pub(crate) fn negative(self, negative: bool) -> Self {
+        self.exit(if negative { NEGATIVE } else { 0 })
+    }
+
+    /// Another exit code, for programs that have their own.
+    pub(crate) fn exit(mut self, code: u8) -> Self {
+        self.exit = code;
         self
     }
 
     pub(crate) fn print(&self, output: Output, quiet: bool) -> ExitCode {
         let text = match output {
+            _ if self.plain => Cow::Borrowed(&self.text),
             Output::Table => Cow::Borrowed(&self.text),
             Output::Json => Cow::Owned(format!("{:#}\n", self.json)),
         };
@@ -82,7 +99,17 @@ impl Report {
         if output == Output::Table && !quiet {
             self.notes.iter().for_each(|note| talk(note));
         }
-        ExitCode::from(if self.negative { NEGATIVE } else { 0 })
+        ExitCode::from(self.exit)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    #[cfg(test)]
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.exit
     }
 }
 

@@ -234,6 +234,14 @@ pub(crate) fn url(text: &str) -> Result<Url, String> {
     })
 }
 
+/// One version: `NAME@NUMBER`. For what is not to happen to whichever is the newest.
+pub(crate) fn numbered_version(text: &str) -> Result<String, String> {
+    match text.contains('@') {
+        true => version_name(text),
+        false => Err(format!("say which version, for example {text}@1")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -7,9 +7,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use sealkeep_profiles::algorithm::SignatureScheme;
@@ -34,7 +35,7 @@ use crate::domain::{
     VersionState,
 };
 use crate::registry::Registry;
-use crate::store::{IssuedRow, NewVersion, OpenMode, Store};
+use crate::store::{IssuedRow, NewVersion, OpenMode, StateChange, Store, StoreError};
 use crate::world::World;
 
 const BANKS: usize = 20;
@@ -206,10 +207,8 @@ impl Simulation {
                 number,
             };
             let store = simulation.registry().world.store().clone();
-            store
-                .set_state_and_bind(&id, VersionState::Active, &[])
-                .await
-                .unwrap();
+            let change = change(id, VersionState::Staged, VersionState::Active);
+            store.set_state_and_bind(&change, &[]).await.unwrap();
         }
         simulation.banks().await;
         simulation
@@ -255,9 +254,7 @@ impl Simulation {
     }
 
     async fn start(&mut self, mode: OpenMode) {
-        let store = Store::open(&self.dir.path().join("s.db"), mode)
-            .await
-            .unwrap();
+        let store = open(&self.dir.path().join("s.db"), mode).await;
         let catalog = Arc::new(Catalog::embedded().clone());
         let world = Arc::new(World::open(store.clone(), catalog).await.unwrap());
         let (audit, task) = AuditLog::open(store, self.clock.clone()).await.unwrap();
@@ -331,10 +328,8 @@ impl Simulation {
             credential: name(credential),
             number,
         };
-        store
-            .install(&id, &row, VersionState::Staged)
-            .await
-            .unwrap();
+        let change = change(id, VersionState::Requested, VersionState::Staged);
+        store.install(&change, &row).await.unwrap();
         self.registry().world.refresh().await.unwrap();
         number
     }
@@ -593,4 +588,22 @@ async fn twenty_banks_lose_nothing_in_four_hundred_days() {
             "{credential}: {retired} versions have aged out"
         );
     }
+}
+
+fn change(id: VersionId, from: VersionState, to: VersionState) -> StateChange {
+    StateChange { id, from, to }
+}
+
+/// A process that another test starts just now holds the files of this one until it runs its own program.
+async fn open(path: &Path, mode: OpenMode) -> Store {
+    let opened = async {
+        loop {
+            match Store::open(path, mode).await {
+                Err(StoreError::InUse(_)) => tokio::task::yield_now().await,
+                opened => return opened.unwrap(),
+            }
+        }
+    };
+    let opened = tokio::time::timeout(Duration::from_secs(10), opened).await;
+    opened.expect("the store is free again")
 }

@@ -1,0 +1,128 @@
+//! `sealkeep enrolment ...`: requests for certificates on their way to a QTSP.
+//!
+//! In: versions by number, names of configured ways. Out: what became of them. Never: a key or a secret; the service holds
+//! both.
+
+use crate::failure::Failure;
+use crate::report::{Report, table};
+use crate::words::{numbered_version, rfc3339, short, time};
+use clap::Subcommand;
+use sealkeep_client::Sealkeep;
+use sealkeep_client::v1::enrolment_service_client::EnrolmentServiceClient;
+use sealkeep_client::v1::{
+    Enrolment, EnrolmentState, ListEnrolmentsRequest, SubmitEnrolmentRequest,
+};
+use serde_json::{Value, json};
+
+/// How many enrolments one call asks for.
+const PAGE_SIZE: u32 = 1_000;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Have the request of a version carried to a QTSP; the certificate is installed when it comes.
+    Submit {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// The way, as the service's configuration names it.
+        #[arg(long, value_name = "ENROLLER")]
+        by: String,
+    },
+    /// What became of all of them.
+    List,
+}
+
+impl Verb {
+    pub(crate) async fn run(self, sealkeep: &Sealkeep) -> Result<Report, Failure> {
+        match self {
+            Self::Submit { name, by } => submit(sealkeep, name, by).await,
+            Self::List => list(sealkeep).await,
+        }
+    }
+}
+
+async fn submit(sealkeep: &Sealkeep, name: String, enroller: String) -> Result<Report, Failure> {
+    let request = SubmitEnrolmentRequest { name, enroller };
+    let answer = sealkeep
+        .call(request, async |channel, request| {
+            EnrolmentServiceClient::new(channel)
+                .submit_enrolment(request)
+                .await
+        })
+        .await?;
+    let enrolment = answer.enrolment.unwrap_or_default();
+    let report = Report::new(rows(std::slice::from_ref(&enrolment)), to_json(&enrolment));
+    Ok(report.note("next: `sealkeep enrolment list` tells when the certificate is installed"))
+}
+
+async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
+    let mut enrolments = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListEnrolmentsRequest {
+            page_size: PAGE_SIZE,
+            page_token,
+        };
+        let page = sealkeep
+            .call(request, async |channel, request| {
+                EnrolmentServiceClient::new(channel)
+                    .list_enrolments(request)
+                    .await
+            })
+            .await?;
+        enrolments.extend(page.enrolments);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let all: Vec<_> = enrolments.iter().map(to_json).collect();
+    Ok(Report::new(rows(&enrolments), json!({ "enrolments": all })))
+}
+
+fn rows(enrolments: &[Enrolment]) -> String {
+    let row = |enrolment: &Enrolment| {
+        [
+            short(&enrolment.version),
+            enrolment.enroller.clone(),
+            state(enrolment.state).to_owned(),
+            next(enrolment),
+            enrolment.detail.clone(),
+        ]
+    };
+    match enrolments.is_empty() {
+        true => "No enrolments. Begin one: sealkeep enrolment submit NAME@N --by ENROLLER\n".into(),
+        false => table(
+            ["VERSION", "BY", "STATE", "NEXT STEP", "DETAIL"],
+            enrolments.iter().map(row).collect(),
+        ),
+    }
+}
+
+fn next(enrolment: &Enrolment) -> String {
+    let next = enrolment.next_time.as_ref();
+    rfc3339(next.and_then(|t| time(t.seconds, t.nanos)))
+}
+
+fn state(state: i32) -> &'static str {
+    match EnrolmentState::try_from(state) {
+        Ok(EnrolmentState::Pending) => "pending",
+        Ok(EnrolmentState::Installed) => "installed",
+        Ok(EnrolmentState::Failed) => "failed",
+        Ok(EnrolmentState::Unspecified) => "",
+        Err(_) => "?",
+    }
+}
+
+fn to_json(enrolment: &Enrolment) -> Value {
+    let created = enrolment.create_time.as_ref();
+    json!({
+        "version": enrolment.version,
+        "enroller": enrolment.enroller,
+        "author": enrolment.author,
+        "state": state(enrolment.state),
+        "detail": enrolment.detail,
+        "create_time": rfc3339(created.and_then(|t| time(t.seconds, t.nanos))),
+        "next_time": next(enrolment),
+    })
+}

@@ -1,0 +1,75 @@
+//! `EnrolmentService`.
+
+use sealkeep_proto::v1::{self, enrolment_service_server::EnrolmentService};
+use tonic::{Request, Response, Status};
+
+use super::entry::{Entry, enter};
+use super::error::status_of;
+use super::{Api, wire};
+use crate::domain::{Enrolment, EnrolmentState, Role};
+
+/// Who may read enrolments.
+const READERS: [Role; 3] = [Role::Officer, Role::Auditor, Role::Monitor];
+
+#[tonic::async_trait]
+impl EnrolmentService for Api {
+    async fn submit_enrolment(
+        &self,
+        request: Request<v1::SubmitEnrolmentRequest>,
+    ) -> Result<Response<v1::SubmitEnrolmentResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &[Role::Officer], "SubmitEnrolment")
+            .await?;
+        let (name, enroller) = (message.name, message.enroller);
+        let submitted = self.0.registry.submit(&caller, &name, &enroller).await;
+        let submitted = submitted.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::SubmitEnrolmentResponse {
+            enrolment: Some(enrolment(&submitted)),
+        }))
+    }
+
+    async fn list_enrolments(
+        &self,
+        request: Request<v1::ListEnrolmentsRequest>,
+    ) -> Result<Response<v1::ListEnrolmentsResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &READERS, "ListEnrolments").await?;
+        let found = self.0.registry.enrolments().await;
+        let found = found.map_err(|error| status_of(&error))?;
+        let all = found.iter().map(|one| {
+            // Newest first: the later, the smaller the key of the page.
+            let age = i64::MAX - one.created.as_microsecond();
+            (format!("{age:019}-{}", one.version), enrolment(one))
+        });
+        let (enrolments, next_page_token) =
+            wire::page(all, message.page_size, &message.page_token)?;
+        Ok(Response::new(v1::ListEnrolmentsResponse {
+            enrolments,
+            next_page_token,
+        }))
+    }
+}
+
+fn enrolment(enrolment: &Enrolment) -> v1::Enrolment {
+    let (state, next_time) = match enrolment.state {
+        EnrolmentState::Pending => {
+            let next = Some(wire::time(enrolment.next));
+            (v1::EnrolmentState::Pending, next)
+        }
+        EnrolmentState::Installed => (v1::EnrolmentState::Installed, None),
+        EnrolmentState::Failed => (v1::EnrolmentState::Failed, None),
+    };
+    v1::Enrolment {
+        version: enrolment.version.resource(),
+        enroller: enrolment.enroller.to_string(),
+        author: enrolment.author.to_string(),
+        state: state.into(),
+        detail: enrolment.detail.clone(),
+        create_time: Some(wire::time(enrolment.created)),
+        next_time,
+    }
+}

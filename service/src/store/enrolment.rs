@@ -1,0 +1,66 @@
+//! Rows of enrolments.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::credential::{name, word};
+use super::{Store, StoreError, damaged};
+use crate::domain::{CallerName, Enrolment, VersionId};
+
+impl Store {
+    /// All enrolments, newest first.
+    pub async fn enrolments(&self) -> Result<Vec<Enrolment>, StoreError> {
+        let sql = "SELECT * FROM enrolment ORDER BY created_us DESC, credential, version";
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        rows.iter().map(enrolment).collect()
+    }
+
+    /// Writes an enrolment; the one before for the same version is replaced.
+    pub async fn put_enrolment(&self, enrolment: &Enrolment) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO enrolment (credential, version, enroller, author, standing, ticket,
+             attempts, next_us, detail, created_us)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (credential, version) DO UPDATE SET enroller = $3, author = $4,
+             standing = $5, ticket = $6, attempts = $7, next_us = $8, detail = $9, created_us = $10",
+        )
+        .bind(enrolment.version.credential.as_str())
+        .bind(i64::from(enrolment.version.number))
+        .bind(enrolment.enroller.as_str())
+        .bind(enrolment.author.as_str())
+        .bind(enrolment.state.as_str())
+        .bind(&enrolment.ticket)
+        .bind(i64::from(enrolment.attempts))
+        .bind(enrolment.next.as_microsecond())
+        .bind(&enrolment.detail)
+        .bind(enrolment.created.as_microsecond())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+fn enrolment(row: &SqliteRow) -> Result<Enrolment, StoreError> {
+    let wrong = |e: &dyn std::fmt::Display| damaged("enrolment", e);
+    let time = |column| -> Result<Timestamp, StoreError> {
+        Timestamp::from_microsecond(row.try_get(column)?).map_err(|e| wrong(&e))
+    };
+    let number = |column| -> Result<u32, StoreError> {
+        u32::try_from(row.try_get::<i64, _>(column)?).map_err(|e| wrong(&e))
+    };
+    Ok(Enrolment {
+        version: VersionId {
+            credential: name(row.try_get("credential")?)?,
+            number: number("version")?,
+        },
+        enroller: name(row.try_get("enroller")?)?,
+        author: CallerName::try_from(row.try_get::<String, _>("author")?).map_err(|e| wrong(&e))?,
+        state: word(row.try_get("standing")?)?,
+        ticket: row.try_get("ticket")?,
+        attempts: number("attempts")?,
+        next: time("next_us")?,
+        detail: row.try_get("detail")?,
+        created: time("created_us")?,
+    })
+}

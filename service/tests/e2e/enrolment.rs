@@ -1,0 +1,174 @@
+//! A certificate comes from a CMP server that is not ours, `openssl cmp`, across a crash.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sealkeep_client::Error;
+use sealkeep_client::v1::enrolment_service_client::EnrolmentServiceClient;
+use sealkeep_client::v1::{self, EnrolmentState, KeyAlgorithm, Purpose};
+
+use crate::house::{House, OFFICER, bank, payment, write_pin};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A house with enrollers for servers that are not there yet: their ports.
+fn house() -> (House, u16) {
+    let mut house = House::build();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    write_pin(&house.dir().join("right.secret"), "sesame");
+    write_pin(&house.dir().join("wrong.secret"), "guess");
+    let mut config = house.config();
+    for name in ["right", "wrong"] {
+        config.push_str(&format!(
+            "[[enroller]]\nname = \"{name}\"\nkind = \"cmp\"\nurl = \"http://127.0.0.1:{port}/pkix/\"\n\
+             reference = \"kid1\"\nsecret_file = \"{name}.secret\"\n"
+        ));
+    }
+    std::fs::write(house.config_file(), config).unwrap();
+    assert!(
+        house
+            .sealkeepd(&["init", "--officer", OFFICER])
+            .status
+            .success()
+    );
+    house.start();
+    (house, port)
+}
+
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Starts a CMP server that answers with this chain.
+fn serve(house: &House, port: u16, chain: &str) -> Server {
+    let (leaf, issuers) = chain.split_at(chain.find("-----END").unwrap() + 26);
+    let (issued, ca) = (house.dir().join("issued.pem"), house.dir().join("ca.pem"));
+    std::fs::write(&issued, leaf).unwrap();
+    std::fs::write(&ca, issuers).unwrap();
+    let child = Command::new("openssl")
+        .args(["cmp", "-config", "", "-port", &port.to_string()])
+        .args(["-srv_ref", "srv", "-srv_secret", "pass:sesame"])
+        .args(["-poll_count", "1", "-check_after", "1"])
+        .arg("-rsp_cert")
+        .arg(&issued)
+        .arg("-rsp_extracerts")
+        .arg(&ca)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Server(child)
+}
+
+impl House {
+    async fn submit(&self, credential: &str, enroller: &str) -> Result<v1::Enrolment, Error> {
+        let request = v1::SubmitEnrolmentRequest {
+            name: format!("credentials/{credential}/versions/1"),
+            enroller: enroller.to_owned(),
+        };
+        let answer = self
+            .connect(OFFICER)
+            .call(request, async |channel, request| {
+                EnrolmentServiceClient::new(channel)
+                    .submit_enrolment(request)
+                    .await
+            })
+            .await?;
+        Ok(answer.enrolment.unwrap())
+    }
+
+    /// Waits until the newest enrolment is as wanted.
+    async fn enrolment(&self, wanted: impl Fn(&v1::Enrolment) -> bool) -> v1::Enrolment {
+        let begun = Instant::now();
+        loop {
+            let answer = self
+                .connect(OFFICER)
+                .call(
+                    v1::ListEnrolmentsRequest::default(),
+                    async |channel, request| {
+                        EnrolmentServiceClient::new(channel)
+                            .list_enrolments(request)
+                            .await
+                    },
+                )
+                .await
+                .unwrap();
+            let newest = answer.enrolments[0].clone();
+            if wanted(&newest) {
+                return newest;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{newest:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_comes_by_cmp_though_the_server_is_late_and_we_crash() {
+    let (mut house, port) = house();
+    let enrolled = house
+        .enrol("seal", Purpose::Seal, KeyAlgorithm::EcP256)
+        .await
+        .unwrap();
+    let unknown = house.submit("seal", "no-such").await.unwrap_err();
+    assert_eq!(unknown.reason(), "ENROLLER_UNKNOWN");
+    house.submit("seal", "right").await.unwrap();
+    // Nobody listens yet: it is tried again, and cannot be asked for twice.
+    house
+        .enrolment(|e| e.detail.contains("cannot be reached"))
+        .await;
+    let twice = house.submit("seal", "right").await.unwrap_err();
+    assert_eq!(twice.reason(), "ENROLMENT_OPEN");
+    let chain = house.issue(&enrolled.csr_pem, Purpose::Seal, |_| ());
+    // Meanwhile we die; what was asked for is not forgotten.
+    house.kill();
+    house.start();
+    let _server = serve(&house, port, &chain);
+    let done = house
+        .enrolment(|e| e.state() != EnrolmentState::Pending)
+        .await;
+    assert_eq!(done.state(), EnrolmentState::Installed, "{done:?}");
+    house.activate("seal", false).await.unwrap();
+    house.apply_bank(bank("bank", &["seal"])).await.unwrap();
+    house.grant("bank", &["seal"]).await;
+    let tpp = house.connect(crate::house::TPP);
+    tpp.bank("bank").sign(payment()).await.unwrap();
+    assert_eq!(house.records("credential.install").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_enrolment_that_cannot_succeed_ends_with_the_reason_and_installs_nothing() {
+    let (house, port) = house();
+    for name in ["seal", "other"] {
+        house
+            .enrol(name, Purpose::Seal, KeyAlgorithm::EcP256)
+            .await
+            .unwrap();
+    }
+    let foreign = house
+        .enrol("foreign", Purpose::Seal, KeyAlgorithm::EcP256)
+        .await
+        .unwrap();
+    let chain = house.issue(&foreign.csr_pem, Purpose::Seal, |_| ());
+    let _server = serve(&house, port, &chain);
+    for (credential, enroller, words) in [
+        ("seal", "right", "another key"),
+        ("other", "wrong", "shared secret"),
+    ] {
+        house.submit(credential, enroller).await.unwrap();
+        let ended = house
+            .enrolment(|e| e.state() != EnrolmentState::Pending)
+            .await;
+        assert_eq!(ended.state(), EnrolmentState::Failed);
+        assert!(ended.detail.contains(words), "{ended:?}");
+    }
+    assert_eq!(house.records("enrolment.failed").await.len(), 2);
+    assert!(house.records("credential.install").await.is_empty());
+}
