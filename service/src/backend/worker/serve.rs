@@ -5,7 +5,7 @@
 //! nothing: what is asked was allowed by the service.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -23,6 +23,8 @@ use crate::backend::pkcs11::{BoxWaiter, Observer, Pkcs11Backend, TokenWatch, Wai
 use crate::backend::{Adopted, BackendError, GeneratedKey, KeyBackend, Unwrapped};
 use crate::clock::monotonic;
 
+/// Read from the socket at once (bytes): hundreds of requests.
+const READ_BYTES: usize = 64 << 10;
 /// How often the worker says how it is.
 pub(super) const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -53,8 +55,10 @@ pub fn serve(mut socket: UnixStream, stopping: Arc<AtomicBool>) -> io::Result<()
     outbox.say(id, Answer::Started(Started::from(&backend.info())));
     let ticker = Ticker::start(Arc::clone(&outbox))?;
     let open = Arc::new(Open::default());
+    // Only now: what is read ahead of the first message could hold the PIN.
+    let mut requests = BufReader::with_capacity(READ_BYTES, socket);
     let outcome = loop {
-        match frame::read::<ToWorker>(&mut socket) {
+        match frame::read::<ToWorker>(&mut requests) {
             Ok(Some(message)) => answer(&backend, &outbox, &open, message),
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
