@@ -7,175 +7,41 @@
 //! Once a request is permitted, its signature runs in a task of its own: a caller that goes away cannot leave an intent
 //! without an end.
 
+mod bound;
 mod decrypt;
+mod error;
 mod explain;
+mod input;
 mod jwt;
 mod meter;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use sealkeep_profiles::algorithm::HashAlgorithm;
-use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::format::certificate_verify;
-use sealkeep_profiles::format::jwe::{JweError, Undecryptable};
-use sealkeep_profiles::prepared::{Prepared, Signed};
+use sealkeep_profiles::prepared::Prepared;
 use sealkeep_profiles::profile::Profile;
-use sealkeep_profiles::refusal::Refusal;
 use sealkeep_profiles::request::{BodyParts, HttpRequest, RequestParts};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::audit::{AuditError, AuditLog, Event};
-use crate::authz::{self, Denied, Grant, NotBound};
-use crate::backend::{BackendError, KeyBackend};
-use crate::bank::rotation::moving::{Pick, share};
+use crate::audit::{AuditLog, Event};
+use crate::backend::KeyBackend;
+use crate::bank::rotation::moving::share;
 use crate::clock::{self, SharedClock};
-use crate::domain::{CallerName, Issued, Operation, Purpose, Version, VersionId, VersionState};
-use crate::policy::{self, Facts, Permit, Unfit};
-use crate::world::{Snapshot, World};
+use crate::domain::{CallerName, Operation, Version, VersionState};
+use crate::policy::{Facts, Permit, Unfit};
+use crate::world::World;
 use meter::Meter;
 
+use bound::{Asked, Bound, http_share, no_share};
 pub use decrypt::{JweInput, Opened};
+pub use error::SigningError;
 pub use explain::{Explained, Explanation};
+pub use input::{Handshake, HttpInput, JwsInput, Released, TlsInput};
 pub use jwt::{AskedJwt, Endpoint, JwtInput};
-
-/// Why nothing was signed.
-#[derive(Debug, thiserror::Error)]
-pub enum SigningError {
-    /// The caller may not.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// The bank accepts no version now.
-    #[error(transparent)]
-    NotBound(#[from] NotBound),
-    /// The version that the caller names is not the one the bank accepts now.
-    #[error("{bank} accepts {bound} now, not {asked}; get the identity again")]
-    Rebound {
-        /// The bank.
-        bank: String,
-        /// What was asked for.
-        asked: VersionId,
-        /// What is bound.
-        bound: VersionId,
-    },
-    /// The bank changes over to a new version.
-    #[error("{bank} changes over to a new certificate until {until}; try again then")]
-    Held {
-        /// The bank.
-        bank: String,
-        /// Until then.
-        until: Timestamp,
-    },
-    /// The request is not fit to be signed.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// The request cannot be laid out as the bank wants it.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The token did not sign.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The record could not be made durable; the signature was dropped.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The signature does not verify under the certificate; it was dropped.
-    #[error("the signature of {0} does not verify under its certificate")]
-    SelfVerification(VersionId),
-    /// What should be decrypted is no JWE for the key.
-    #[error(transparent)]
-    Jwe(#[from] JweError),
-    /// It cannot be decrypted; nobody is told why.
-    #[error(transparent)]
-    Undecryptable(#[from] Undecryptable),
-    /// The deadline passed.
-    #[error("the deadline passed")]
-    Late,
-    /// The task that signed died.
-    #[error("the signing task ended abnormally")]
-    Broken,
-}
-
-impl SigningError {
-    /// The stable reason word.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Denied(denied) => denied.reason(),
-            Self::NotBound(_) => NotBound::REASON,
-            Self::Rebound { .. } => "VERSION_NOT_BOUND",
-            Self::Held { .. } => "CUTOVER_IN_PROGRESS",
-            Self::Unfit(unfit) => unfit.reason(),
-            Self::Refused(refusal) => refusal.reason(),
-            Self::Backend(error) => error.reason(),
-            Self::Audit(_) => "AUDIT_UNAVAILABLE",
-            Self::SelfVerification(_) => "SELF_VERIFICATION_FAILED",
-            Self::Jwe(error) => error.reason(),
-            Self::Undecryptable(_) => Undecryptable::REASON,
-            Self::Late => "DEADLINE_EXCEEDED",
-            Self::Broken => "SIGNING_FAILED",
-        }
-    }
-}
-
-/// An HTTP request as it came over the wire.
-#[derive(Debug)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of SignHttpRequestRequest"
-)]
-pub struct HttpInput {
-    pub bank: String,
-    pub credential: String,
-    pub method: String,
-    pub authority: String,
-    pub target: String,
-    pub headers: Vec<(String, Vec<u8>)>,
-    pub body: Option<Vec<u8>>,
-    pub body_digests: Vec<(HashAlgorithm, Vec<u8>)>,
-}
-
-/// A payload to be made a JWS.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the fields are those of SignJwsRequest")]
-pub struct JwsInput {
-    pub bank: String,
-    pub credential: String,
-    pub payload: Vec<u8>,
-}
-
-/// What a TLS client CertificateVerify is asked over.
-#[derive(Debug)]
-pub enum Handshake {
-    /// TLS 1.3: the transcript hash.
-    Tls13(Vec<u8>),
-    /// TLS 1.2: the messages from ClientHello to ClientKeyExchange.
-    Tls12(Vec<u8>),
-}
-
-/// A TLS handshake to be authenticated.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "the fields are those of SignTls13Request")]
-pub struct TlsInput {
-    pub bank: String,
-    pub version: VersionId,
-    pub signature_scheme: u16,
-    pub handshake: Handshake,
-}
-
-/// A signature that may leave.
-#[derive(Debug)]
-pub struct Released {
-    /// The signature in the form the bank wants.
-    pub signed: Signed,
-    /// Who signed.
-    pub version: Arc<Version>,
-    /// The profile that was applied; none for TLS.
-    pub profile: Option<String>,
-    /// The record, `{log}/{sequence}`.
-    pub audit_record: String,
-}
 
 /// The room where signatures are made: cheap to clone.
 #[derive(Clone)]
@@ -270,23 +136,10 @@ impl Signing {
         })?;
         let bound = Bound::of(&grant, &snapshot, now, || http_share(&grant, &request))?;
         let destination = grant.destination().clone();
-        let facts = Facts::Http(&request);
-        let permit = policy::decide(
-            grant,
-            bound.version,
-            bound.issued,
-            bound.purpose,
-            facts,
-            now,
-        )?;
+        let permit = bound.permit(grant, Facts::Http(&request), now)?;
         let (profile, settings) = (&destination.profile, &destination.settings);
         let prepared = profile.prepare(&request, bound.issued.chain(), settings, now)?;
-        Ok(Ready {
-            permit,
-            prepared,
-            version: bound.version.clone(),
-            profile: Some(profile.clone()),
-        })
+        Ok(bound.ready(permit, prepared, Some(profile.clone())))
     }
 
     fn prepare_jws(&self, asked: &Asked<'_>, input: &JwsInput) -> Result<Ready, SigningError> {
@@ -295,22 +148,10 @@ impl Signing {
         let grant = asked.grant(&snapshot)?;
         let bound = Bound::of(&grant, &snapshot, now, || share(&input.payload))?;
         let destination = grant.destination().clone();
-        let permit = policy::decide(
-            grant,
-            bound.version,
-            bound.issued,
-            bound.purpose,
-            Facts::Jws,
-            now,
-        )?;
+        let permit = bound.permit(grant, Facts::Jws, now)?;
         let (profile, settings) = (&destination.profile, &destination.settings);
         let prepared = profile.prepare_jws(&input.payload, bound.issued.chain(), settings, now)?;
-        Ok(Ready {
-            permit,
-            prepared,
-            version: bound.version.clone(),
-            profile: Some(profile.clone()),
-        })
+        Ok(bound.ready(permit, prepared, Some(profile.clone())))
     }
 
     fn prepare_tls(&self, asked: &Asked<'_>, input: &TlsInput) -> Result<Ready, SigningError> {
@@ -339,20 +180,8 @@ impl Signing {
             Some(server_name) => Facts::Tls12 { server_name },
             None => Facts::Tls13,
         };
-        let permit = policy::decide(
-            grant,
-            bound.version,
-            bound.issued,
-            bound.purpose,
-            facts,
-            now,
-        )?;
-        Ok(Ready {
-            permit,
-            prepared,
-            version: bound.version.clone(),
-            profile: None,
-        })
+        let permit = bound.permit(grant, facts, now)?;
+        Ok(bound.ready(permit, prepared, None))
     }
 
     /// Records a refusal, or lets the key work; counts either.
@@ -471,114 +300,6 @@ impl Signing {
             false => Err(Unfit::VersionState { version, state }.into()),
         }
     }
-}
-
-/// What a caller asked for, in the caller's words.
-struct Asked<'a> {
-    caller: &'a CallerName,
-    operation: Operation,
-    bank: &'a str,
-    credential: &'a str,
-}
-
-impl<'a> Asked<'a> {
-    fn new(
-        caller: &'a CallerName,
-        operation: Operation,
-        bank: &'a str,
-        credential: &'a str,
-    ) -> Self {
-        Self {
-            caller,
-            operation,
-            bank,
-            credential,
-        }
-    }
-
-    fn grant(&self, snapshot: &Snapshot) -> Result<Grant, Denied> {
-        authz::grant(
-            snapshot,
-            self.caller,
-            self.operation,
-            self.credential,
-            self.bank,
-        )
-    }
-
-    /// The record of a refusal. Names come from outside: they are cut, and JSON escapes the rest.
-    fn refused(&self, error: &SigningError) -> serde_json::Value {
-        let cut = |text: &str| text.chars().take(80).collect::<String>();
-        let field = match error {
-            SigningError::Refused(refusal) => Some(cut(&refusal.field())),
-            _ => None,
-        };
-        json!({
-            "operation": self.operation.as_str(),
-            "bank": cut(self.bank),
-            "credential": cut(self.credential),
-            "reason": error.reason(),
-            "field": field,
-        })
-    }
-}
-
-/// The version that a bank accepts now, with its chain.
-struct Bound<'a> {
-    version: &'a Arc<Version>,
-    issued: &'a Issued,
-    purpose: Purpose,
-}
-
-impl<'a> Bound<'a> {
-    fn of(
-        grant: &Grant,
-        snapshot: &'a Snapshot,
-        now: Timestamp,
-        share: impl FnOnce() -> u8,
-    ) -> Result<Self, SigningError> {
-        let not_bound = || SigningError::NotBound(grant.not_bound());
-        let destination = snapshot.banks.get(&grant.destination().bank.name);
-        let pick = destination.and_then(|d| d.pick(grant.credential().as_str(), now, share));
-        let version = match pick.ok_or_else(not_bound)? {
-            Pick::Version(version) => version,
-            Pick::Held { until } => {
-                let bank = grant.destination().bank.name.to_string();
-                return Err(SigningError::Held { bank, until });
-            }
-        };
-        let credential = snapshot
-            .credentials
-            .get(grant.credential())
-            .ok_or_else(not_bound)?;
-        // A version without certificate is one for decryption, which this names.
-        policy::usable(grant, version, credential.purpose)?;
-        let issued = version.issued.as_ref().ok_or_else(not_bound)?;
-        Ok(Self {
-            version,
-            issued,
-            purpose: credential.purpose,
-        })
-    }
-
-    fn certificate(&self) -> &'a Certificate {
-        self.issued.leaf()
-    }
-}
-
-/// The share of a request in a canary: by its request id, so that a repetition gets the same version; without one by
-/// what it asks for.
-fn http_share(grant: &Grant, request: &HttpRequest) -> u8 {
-    let profile = &grant.destination().profile;
-    let id = profile
-        .request_id()
-        .and_then(|id| request.header(id.header).first().copied());
-    share(id.unwrap_or_else(|| request.target()).as_bytes())
-}
-
-/// A transport credential has no canary.
-fn no_share() -> u8 {
-    u8::MAX
 }
 
 /// What the intent says: names and digests, never header values or bodies.

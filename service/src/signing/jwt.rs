@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Asked, Bound, Ready, Released, Signing, SigningError};
 use crate::bank::rotation::moving::share;
 use crate::domain::{CallerName, Operation};
-use crate::policy::{self, Facts};
+use crate::policy::Facts;
 
 /// A JWT that is asked for.
 #[derive(Debug)]
@@ -133,14 +133,7 @@ impl Signing {
         let jti = Uuid::new_v4().to_string();
         let bound = Bound::of(&grant, &snapshot, now, || share(jti.as_bytes()))?;
         let destination = grant.destination().clone();
-        let permit = policy::decide(
-            grant,
-            bound.version,
-            bound.issued,
-            bound.purpose,
-            facts,
-            now,
-        )?;
+        let permit = bound.permit(grant, facts, now)?;
         // A body belongs to the bank's API, all else to its authorisation server.
         let profile = match jwt {
             AskedJwt::Body { .. } => &destination.profile,
@@ -148,11 +141,6 @@ impl Signing {
         };
         let (certificate, settings) = (bound.certificate(), &destination.settings);
         let prepared = profile.prepare_jwt(&request, certificate, settings, &jti, now)?;
-        Ok(Ready {
-            permit,
-            prepared,
-            version: bound.version.clone(),
-            profile: Some(profile.clone()),
-        })
+        Ok(bound.ready(permit, prepared, Some(profile.clone())))
     }
 }

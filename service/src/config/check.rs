@@ -1,0 +1,86 @@
+//! What TOML cannot say: ranges, and what must not stand beside what.
+
+use super::Config;
+
+/// Receivers of alerts, at most.
+const WEBHOOKS_MAX: usize = 16;
+/// Longest reference of an enroller, bytes.
+const REFERENCE_BYTES_MAX: usize = 128;
+
+impl Config {
+    /// The first key whose value cannot be, and what it must be.
+    pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let token = &self.token;
+        if token.name.is_empty() || token.name.len() > 63 {
+            return Err(("token.name", "1 to 63 bytes"));
+        }
+        if !token.module.is_absolute() {
+            return Err((
+                "token.module",
+                "must be an absolute path: it is code that will run",
+            ));
+        }
+        if !(1..=64).contains(&token.session_count) {
+            return Err(("token.session_count", "1 to 64"));
+        }
+        if !(1..=65_536).contains(&token.queue_length_max) {
+            return Err(("token.queue_length_max", "1 to 65536"));
+        }
+        if !(1..=1_000_000).contains(&token.worker_crashes_per_minute_max) {
+            return Err(("token.worker_crashes_per_minute_max", "1 to 1000000"));
+        }
+        if token.pin_file.is_some() && token.pin_credential.is_some() {
+            return Err((
+                "token.pin_file",
+                "give pin_file or pin_credential, not both",
+            ));
+        }
+        let webhooks = &self.watch.webhook;
+        if webhooks.len() > WEBHOOKS_MAX {
+            return Err(("watch.webhook", "at most 16"));
+        }
+        for (at, webhook) in webhooks.iter().enumerate() {
+            let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            if !(1..=63).contains(&webhook.name.len()) || !webhook.name.bytes().all(is_name) {
+                return Err(("watch.webhook.name", "1 to 63 of a-z, 0-9 and hyphens"));
+            }
+            if webhook.name == "log" || webhooks[..at].iter().any(|w| w.name == webhook.name) {
+                return Err((
+                    "watch.webhook.name",
+                    "each its own, and none `log`: what was delivered is remembered by it",
+                ));
+            }
+        }
+        if self
+            .runtime
+            .worker_threads
+            .is_some_and(|count| !(1..=64).contains(&count))
+        {
+            return Err(("runtime.worker_threads", "1 to 64"));
+        }
+        if !(1..=300).contains(&self.runtime.drain_timeout_s) {
+            return Err(("runtime.drain_timeout_s", "1 to 300"));
+        }
+        for (at, enroller) in self.enroller.iter().enumerate() {
+            if self.enroller[..at]
+                .iter()
+                .any(|other| other.name == enroller.name)
+            {
+                return Err(("enroller.name", "each name once"));
+            }
+            if enroller.address().is_none() {
+                return Err(("enroller.url", "http://host:port/path"));
+            }
+            if !(1..=REFERENCE_BYTES_MAX).contains(&enroller.reference.len()) {
+                return Err(("enroller.reference", "1 to 128 bytes"));
+            }
+        }
+        if !(60..=86_400).contains(&self.approval.expiry_s) {
+            return Err(("approval.expiry_s", "60 to 86400"));
+        }
+        if !(1..=30 * 86_400).contains(&self.approval.destroy_delay_s) {
+            return Err(("approval.destroy_delay_s", "1 to 2592000"));
+        }
+        Ok(())
+    }
+}

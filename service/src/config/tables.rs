@@ -1,0 +1,232 @@
+//! The tables of the configuration file, as they are written.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::approval;
+use crate::backend::worker::{CRASHES_PER_MINUTE_MAX_DEFAULT, ENVIRONMENT_DEFAULT};
+use crate::domain::Name;
+use crate::watch::sink::WebhookConfig;
+
+/// `[listen]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListenConfig {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// The service's certificate chain, PEM.
+    pub certificate_file: PathBuf,
+    /// Its private key, PEM. This key authenticates the service to callers; it is no PSD2 key.
+    pub key_file: PathBuf,
+    /// The CAs of callers, PEM.
+    pub caller_ca_file: PathBuf,
+    /// Whether gRPC reflection answers. Callers are authenticated all the same.
+    #[serde(default = "yes")]
+    pub reflection: bool,
+}
+
+/// `[token]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenConfig {
+    /// What the service calls it.
+    pub name: String,
+    /// The vendor's PKCS#11 library.
+    pub module: PathBuf,
+    /// The token's label.
+    pub label: String,
+    /// Its serial number, when the label is not enough.
+    pub serial: Option<String>,
+    /// A file that holds the PIN, mode 0400.
+    pub pin_file: Option<PathBuf>,
+    /// The name of a systemd credential that holds the PIN (systemd.exec(5), LoadCredential).
+    pub pin_credential: Option<String>,
+    /// Sessions, each with a thread of its own.
+    #[serde(default = "default_sessions")]
+    pub session_count: u16,
+    /// Requests that may wait for a session.
+    #[serde(default = "default_queue")]
+    pub queue_length_max: u32,
+    /// Lets the module be pkcs11-spy, which prints the PIN. For tests.
+    #[serde(default)]
+    pub allow_spy: bool,
+    /// Where the module runs.
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// Environment variables that the worker process inherits; a name that ends in `*` stands for all that begin so.
+    #[serde(default = "default_worker_environment")]
+    pub worker_environment: Vec<String>,
+    /// Crashes of the worker in a minute after which none is started for half a minute.
+    #[serde(default = "default_worker_crashes")]
+    pub worker_crashes_per_minute_max: u32,
+}
+
+/// Where a vendor's module runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In a process of its own: a crash or a hang of the module costs that process.
+    #[default]
+    Process,
+    /// In the service's process: less to run, and the module can take the service down.
+    Thread,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The SQLite database; made by `sealkeepd init`.
+    pub sqlite_file: PathBuf,
+}
+
+/// `[trust]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustConfig {
+    /// CAs whose certificates are for sandboxes, PEM files.
+    #[serde(default)]
+    pub sandbox_anchor_files: Vec<PathBuf>,
+    /// CAs whose certificates are for production, PEM files.
+    #[serde(default)]
+    pub production_anchor_files: Vec<PathBuf>,
+}
+
+/// `[profiles]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProfilesConfig {
+    /// A directory of profiles, one TOML file each.
+    pub directory: Option<PathBuf>,
+}
+
+/// `[watch]`. The service's own log is always told.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchConfig {
+    /// Receivers of alerts.
+    #[serde(default)]
+    pub webhook: Vec<WebhookConfig>,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Address and port of `/metrics`, plain HTTP without authentication: loopback, or a network of monitoring alone.
+    /// Port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+/// `[approval]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalConfig {
+    /// How long a second person has to confirm a change, seconds.
+    pub expiry_s: u32,
+    /// How long a confirmed destruction of a key waits, so that somebody can object, seconds.
+    pub destroy_delay_s: u32,
+}
+
+impl Default for ApprovalConfig {
+    fn default() -> Self {
+        Self {
+            expiry_s: approval::EXPIRY_DEFAULT_S,
+            destroy_delay_s: approval::DESTROY_DELAY_DEFAULT_S,
+        }
+    }
+}
+
+/// `[[enroller]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrollerConfig {
+    /// What officers call it.
+    pub name: Name,
+    /// How it talks.
+    pub kind: EnrollerKind,
+    /// Where the QTSP takes messages, `http://host:port/path`. They are protected by the shared secret.
+    pub url: String,
+    /// The reference that the QTSP gave out with the secret.
+    pub reference: String,
+    /// A file that holds the shared secret, mode 0400.
+    pub secret_file: PathBuf,
+}
+
+/// The protocols of enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnrollerKind {
+    /// CMP (RFC 9810) with a shared secret.
+    Cmp,
+}
+
+impl EnrollerConfig {
+    /// Where its messages go; none when the URL is no such address.
+    pub(super) fn address(&self) -> Option<http::Uri> {
+        let url: http::Uri = self.url.parse().ok()?;
+        (url.scheme_str() == Some("http") && url.host().is_some()).then_some(url)
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// How lines look.
+    #[serde(default)]
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// `[runtime]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// Threads that serve requests, beside one for each session of the token. Half of the cores when absent: the
+    /// token's threads need the rest.
+    pub worker_threads: Option<usize>,
+    /// How long requests in flight may take to finish after SIGTERM, seconds.
+    #[serde(default = "default_drain")]
+    pub drain_timeout_s: u64,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            worker_threads: None,
+            drain_timeout_s: default_drain(),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+fn default_sessions() -> u16 {
+    4
+}
+fn default_queue() -> u32 {
+    1_024
+}
+fn default_worker_environment() -> Vec<String> {
+    ENVIRONMENT_DEFAULT.map(str::to_owned).to_vec()
+}
+fn default_worker_crashes() -> u32 {
+    CRASHES_PER_MINUTE_MAX_DEFAULT
+}
+fn default_drain() -> u64 {
+    10
+}

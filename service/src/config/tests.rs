@@ -1,0 +1,66 @@
+use super::*;
+
+const SAMPLE: &str = include_str!("../../../deploy/sealkeep.toml");
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(Path::new("c.toml"), text).map_err(|error| error.to_string())
+}
+
+/// The sample with what stands in it as comments.
+fn with_webhook() -> String {
+    let text = SAMPLE.replace("# [[watch.webhook]]", "[[watch.webhook]]");
+    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+        Some(rest) if rest.contains(" = ") && rest.ends_with("# webhook") => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_sample_parses() {
+    parse(SAMPLE).unwrap();
+    let config = parse(&with_webhook()).unwrap();
+    assert_eq!(config.watch.webhook.len(), 1);
+}
+
+#[test]
+fn refuses_unknown_keys_by_name() {
+    let error = parse(&SAMPLE.replace("session_count", "sesion_count")).unwrap_err();
+    assert!(
+        error.contains("sesion_count") && error.contains("line"),
+        "{error}"
+    );
+}
+
+#[test]
+fn refuses_values_out_of_range_by_name() {
+    for (from, to, field) in [
+        (
+            "session_count = 4",
+            "session_count = 0",
+            "token.session_count",
+        ),
+        (
+            "destroy_delay_s = 86400",
+            "destroy_delay_s = 0",
+            "approval.destroy_delay_s",
+        ),
+        ("module = \"/", "module = \"", "token.module"),
+        (
+            "drain_timeout_s = 10",
+            "drain_timeout_s = 0",
+            "runtime.drain_timeout_s",
+        ),
+        ("name = \"oncall\"", "name = \"log\"", "watch.webhook.name"),
+        (
+            "pin_file = ",
+            "pin_credential = \"p\"\npin_file = ",
+            "token.pin_file",
+        ),
+    ] {
+        let sample = with_webhook();
+        assert!(sample.contains(from), "{from}");
+        let error = parse(&sample.replace(from, to)).unwrap_err();
+        assert!(error.contains(field), "{error}");
+    }
+}

@@ -1,0 +1,96 @@
+//! Credentials, their versions, and findings.
+
+use sealkeep_profiles::algorithm::PublicKey;
+use sealkeep_profiles::certificate::Certificate;
+use sealkeep_profiles::qualified::Psd2Statement;
+use sealkeep_proto::v1;
+
+use super::{environment_out, purpose_out, state, time};
+use crate::credential::Finding;
+use crate::domain::{Credential, Version};
+
+pub(in crate::grpc) fn credential(credential: &Credential, token: &str) -> v1::Credential {
+    v1::Credential {
+        name: credential.name.to_string(),
+        purpose: purpose_out(credential.purpose).into(),
+        versions: credential
+            .versions
+            .iter()
+            .map(|v| version(v, token))
+            .collect(),
+    }
+}
+
+/// What a bank that encrypts to us has to know of a decryption version (RFC 7517 section 4); the thumbprint names it.
+fn encryption_jwk(version: &Version) -> String {
+    let (None, Ok(key)) = (
+        &version.csr_der,
+        PublicKey::from_spki_der(&version.spki_der),
+    ) else {
+        return String::new();
+    };
+    let mut jwk = key.jwk();
+    jwk["use"] = "enc".into();
+    jwk["kid"] = key.jwk_sha256().into();
+    jwk.to_string()
+}
+
+pub(in crate::grpc) fn version(version: &Version, token: &str) -> v1::Version {
+    let issued = version.issued.as_ref();
+    v1::Version {
+        name: version.id.resource(),
+        number: version.id.number,
+        state: state(version.state).into(),
+        key_algorithm: version.key_algorithm.clone(),
+        spki_sha256: hex::encode(version.key.spki_sha256),
+        token: token.to_owned(),
+        protection: Some(v1::KeyProtection {
+            sensitive: version.evidence.sensitive,
+            extractable: version.evidence.extractable,
+            always_sensitive: version.evidence.always_sensitive,
+            never_extractable: version.evidence.never_extractable,
+            local: version.evidence.local,
+        }),
+        certificate: issued.map(|issued| certificate(issued.leaf())),
+        encryption_jwk: encryption_jwk(version),
+        create_time: Some(time(version.created)),
+        environment: issued
+            .map_or(v1::Environment::Unspecified, |i| {
+                environment_out(i.environment)
+            })
+            .into(),
+    }
+}
+
+fn certificate(leaf: &Certificate) -> v1::CertificateSummary {
+    let psd2 = leaf.qualified().psd2();
+    let roles = psd2.map(Psd2Statement::roles).unwrap_or_default();
+    v1::CertificateSummary {
+        subject: leaf.subject().rfc2253(),
+        issuer: leaf.issuer().rfc2253(),
+        serial_number: leaf.serial_hex(),
+        not_before_time: Some(time(leaf.not_before())),
+        not_after_time: Some(time(leaf.not_after())),
+        organization_identifier: leaf
+            .organization_identifier()
+            .unwrap_or_default()
+            .to_owned(),
+        psd2_roles: roles.iter().map(|role| role.to_string()).collect(),
+        nca_id: psd2
+            .and_then(Psd2Statement::nca_id)
+            .unwrap_or_default()
+            .to_owned(),
+        sha256: hex::encode(leaf.sha256()),
+        x5t_s256: leaf.x5t_s256(),
+    }
+}
+
+pub(in crate::grpc) fn finding(finding: Finding) -> v1::Finding {
+    v1::Finding {
+        way_out: finding.way_out().to_owned(),
+        code: finding.code,
+        blocking: finding.blocking,
+        evidence: finding.evidence,
+        detail: finding.detail,
+    }
+}
