@@ -335,13 +335,15 @@ impl Profile {
         jti: &str,
         now: Timestamp,
     ) -> Result<Prepared, Refusal> {
+        let spec = self.jwt_format()?;
         let facts = jwt::Facts {
             certificate,
             settings,
             jti,
             now,
+            issued: spec.issued(now),
         };
-        jwt::prepare(self.jwt_format()?, request, facts)
+        jwt::prepare(spec, request, facts)
     }
 
     pub(crate) fn jwt_format(&self) -> Result<&JwtSpec, Refusal> {

@@ -267,9 +267,7 @@ pub fn jwt(
     now: Timestamp,
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
-    let (verified, claims) =
-        format::jwt::verify(profile.jwt_format()?, jwt, Expected::Kind(kind), context)?;
-    Ok(VerifiedJwt { verified, claims })
+    format::jwt::verify(profile.jwt_format()?, jwt, Expected::Kind(kind), context)
 }
 
 /// Verifies the body of a request that came to a bank at `url`, as the bank does.
@@ -286,8 +284,7 @@ pub fn jwt_request_body(
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
     let expected = Expected::RequestBody { url };
-    let (verified, claims) = format::jwt::verify(profile.jwt_format()?, jwt, expected, context)?;
-    Ok(VerifiedJwt { verified, claims })
+    format::jwt::verify(profile.jwt_format()?, jwt, expected, context)
 }
 
 /// Verifies the body of a bank's answer, under the bank's certificate.
@@ -302,9 +299,7 @@ pub fn jwt_answer_body(
     now: Timestamp,
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
-    let (verified, claims) =
-        format::jwt::verify(profile.jwt_format()?, jwt, Expected::AnswerBody, context)?;
-    Ok(VerifiedJwt { verified, claims })
+    format::jwt::verify(profile.jwt_format()?, jwt, Expected::AnswerBody, context)
 }
 
 /// Verifies a DPoP proof, as a server does. Needs no profile and no certificate: the proof brings its key, and RFC 9449
