@@ -23,8 +23,12 @@ use crate::refusal::Refusal;
 const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// The most entries of a list.
 const LIST_COUNT_MAX: usize = 64;
+/// Where a metadatum of one text stands, and where a list does.
+type Text = fn(&Registration) -> &Option<String>;
+type List = fn(&Registration) -> &[String];
+
 /// The metadata that are one text, by their claim (RFC 7591 §2, OpenID Connect Registration §2, RFC 8705 §2.1.2).
-const TEXTS: [(&str, fn(&Registration) -> &Option<String>); 9] = [
+const TEXTS: [(&str, Text); 9] = [
     ("application_type", |asked| &asked.application_type),
     ("client_id", |asked| &asked.client_id),
     ("id_token_signed_response_alg", |asked| {
@@ -46,7 +50,7 @@ const TEXTS: [(&str, fn(&Registration) -> &Option<String>); 9] = [
     }),
 ];
 /// The metadata that are lists of texts.
-const LISTS: [(&str, fn(&Registration) -> &[String]); 3] = [
+const LISTS: [(&str, List); 3] = [
     ("redirect_uris", |asked| &asked.redirect_uris),
     ("grant_types", |asked| &asked.grant_types),
     ("response_types", |asked| &asked.response_types),
