@@ -240,6 +240,12 @@ impl Prepared {
         self.layout.clone().lay_out(SIGNATURE_PLACE).0
     }
 
+    /// The JWS as it will be, with [`SIGNATURE_PLACE`] where the signature goes; `None` when it is none.
+    #[must_use]
+    pub fn outline_jws(&self) -> Option<String> {
+        self.layout.clone().lay_out(SIGNATURE_PLACE).1
+    }
+
     /// Checks the raw signature (RSA and Ed25519 as is, ECDSA `r || s`), then lays it out.
     ///
     /// # Errors
