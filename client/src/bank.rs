@@ -127,6 +127,14 @@ impl BankHandle {
         }
     }
 
+    /// Tells what [`Self::jws`] would sign, under the same grants and rules. Uses no key.
+    ///
+    /// # Errors
+    /// [`Error`], by what to do; the same as for the signature.
+    pub async fn explain_jws(&self, payload: &[u8]) -> Result<Explanation, Error> {
+        self.explain(Asked::Jws(self.jws_request(payload))).await
+    }
+
     /// Tells how the bank answered to a signature of `version` ([`SignedHeaders::version`]): whether it accepted the
     /// signature, whatever else it said. While a new version is tried with a share of the requests, the service rolls it
     /// back when it fails clearly more often than the old one.
@@ -154,11 +162,7 @@ impl BankHandle {
     /// # Errors
     /// [`Error`], by what to do.
     pub async fn jws(&self, payload: &[u8]) -> Result<SignedJws, Error> {
-        let request = SignJwsRequest {
-            bank: self.bank.to_string(),
-            credential: self.credential.to_string(),
-            payload: payload.to_vec(),
-        };
+        let request = self.jws_request(payload);
         let answer = self.call(request, async |channel, request| {
             SigningServiceClient::new(channel).sign_jws(request).await
         });
@@ -218,7 +222,11 @@ impl BankHandle {
         body: &BodySource<'_>,
         send_body: bool,
     ) -> Result<Explanation, Error> {
-        let asked = Asked::HttpRequest(self.http_message(head, body, send_body));
+        let message = self.http_message(head, body, send_body);
+        self.explain(Asked::HttpRequest(message)).await
+    }
+
+    async fn explain(&self, asked: Asked) -> Result<Explanation, Error> {
         let request = ExplainSignatureRequest {
             request: Some(asked),
         };
@@ -227,6 +235,14 @@ impl BankHandle {
             signing.explain_signature(request).await
         });
         Ok(answer.await?.into())
+    }
+
+    fn jws_request(&self, payload: &[u8]) -> SignJwsRequest {
+        SignJwsRequest {
+            bank: self.bank.to_string(),
+            credential: self.credential.to_string(),
+            payload: payload.to_vec(),
+        }
     }
 
     fn http_message(

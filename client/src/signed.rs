@@ -114,6 +114,8 @@ pub struct Explanation {
     pub key_id: String,
     /// The headers that would be set, with `<signature>` in place of the signature.
     pub headers: Vec<(String, String)>,
+    /// The JWS, with `<signature>` in place of the signature; empty for what is none.
+    pub jws: String,
     /// The version that would sign, `credentials/{credential}/versions/{number}`; empty without the service.
     pub version: String,
     /// The profile that was applied.
@@ -133,6 +135,7 @@ impl From<ExplainSignatureResponse> for Explanation {
             algorithm: answer.algorithm,
             key_id: answer.key_id,
             headers: headers.map(|h| (h.name, text(&h.value))).collect(),
+            jws: answer.jws,
             version: answer.version,
             profile: answer.profile,
             confidence: answer.profile_confidence,

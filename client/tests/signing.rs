@@ -126,6 +126,17 @@ async fn explains_what_would_be_signed_with_the_body_only_when_asked() {
 }
 
 #[tokio::test]
+async fn explains_a_jws_without_asking_for_one() {
+    let fake = fake();
+    let sealkeep = Sealkeep::connect(fake.config.clone()).unwrap();
+    let explanation = sealkeep.bank("demo-bank").explain_jws(BODY).await.unwrap();
+    assert_eq!(explanation.jws, "a..<signature>");
+    let script = fake.script();
+    assert_eq!(script.explained_payloads[0].payload, BODY);
+    assert!(script.payloads.is_empty());
+}
+
+#[tokio::test]
 async fn says_that_a_streamed_body_is_required() {
     let fake = fake();
     fake.script().wants_body = true;

@@ -32,6 +32,7 @@ pub struct Script {
     pub barrier: Option<Arc<Barrier>>,
     pub signed: Vec<SignHttpRequestRequest>,
     pub explained: Vec<SignHttpRequestRequest>,
+    pub explained_payloads: Vec<SignJwsRequest>,
     pub payloads: Vec<SignJwsRequest>,
     pub hashes: Vec<Vec<u8>>,
     pub transcripts: Vec<Vec<u8>>,
@@ -249,9 +250,16 @@ impl signing_service_server::SigningService for State {
         request: Request<ExplainSignatureRequest>,
     ) -> Result<Response<ExplainSignatureResponse>, Status> {
         self.fail(&request)?;
-        let asked = request.into_inner().request;
-        let Some(explain_signature_request::Request::HttpRequest(message)) = asked else {
-            return unused();
+        let message = match request.into_inner().request {
+            Some(explain_signature_request::Request::HttpRequest(message)) => message,
+            Some(explain_signature_request::Request::Jws(message)) => {
+                self.script.lock().unwrap().explained_payloads.push(message);
+                return Ok(Response::new(ExplainSignatureResponse {
+                    jws: "a..<signature>".into(),
+                    ..Default::default()
+                }));
+            }
+            None => return unused(),
         };
         let mut script = self.script.lock().unwrap();
         if script.wants_body && message.body.is_none() {

@@ -1,9 +1,11 @@
 //! What exactly is signed for a PSD2 bank: formats as code, profiles as data.
 //!
-//! Comes in: a structured request, response or payload ([`request`]), the certificate the bank will see
-//! ([`certificate`]), the bank's profile and settings ([`profile`]) and the time. Goes out: the bytes to sign
-//! ([`prepared::Prepared`]), and from a raw signature over them the headers or JWS to send
-//! ([`prepared::Signed`]). [`verify`] does what the other side does.
+//! Comes in: a structured request, response or payload ([`request`]), what is asked of a JWT ([`format::jwt::JwtRequest`]),
+//! or a TLS handshake ([`format::certificate_verify`]); the certificate the bank will see ([`certificate`]), the bank's
+//! profile and settings ([`profile`]), the time. Goes out: the bytes to sign ([`prepared::Prepared`]), and from a raw
+//! signature over them the headers, JWS or TLS signature to send ([`prepared::Signed`]). [`verify`] does what the other
+//! side does. What banks encrypt to us is opened by [`format::jwe`], around the one step the token does. What a PSD2
+//! certificate says about its holder is read by [`qualified`] and [`roles`].
 //!
 //! Pure: no I/O, no clock, no async, no private key. What a bank wants signed is data (`catalog/*.toml`); how bytes
 //! are laid out is code ([`mod@format`]); a thing that is not fit to be signed is a [`refusal::Refusal`] by name. Each

@@ -28,6 +28,7 @@ pub struct Prepared {
 }
 
 /// How a raw signature becomes what is sent.
+#[derive(Clone)]
 pub(crate) enum Layout {
     /// `carrier: prefix base64(signature) suffix`, after the headers in `before`.
     Headers {
@@ -78,6 +79,52 @@ impl Layout {
             Self::Headers { .. } => &[Language::Cavage, Language::HttpMessage],
             Self::Jws { .. } => &[Language::Jws],
             Self::TlsSignature => &[Language::CertificateVerify],
+        }
+    }
+
+    /// Whether ECDSA signatures are sent in DER.
+    fn is_der(&self) -> bool {
+        match self {
+            Self::Headers { der, .. } => *der,
+            Self::Jws { .. } => false,
+            Self::TlsSignature => true,
+        }
+    }
+
+    /// A signature as text; TLS sends bytes.
+    fn encode(&self, signature: &[u8]) -> String {
+        match self {
+            Self::Headers { .. } => STANDARD.encode(signature),
+            Self::Jws { .. } => URL_SAFE_NO_PAD.encode(signature),
+            Self::TlsSignature => String::new(),
+        }
+    }
+
+    /// The headers to set, and the JWS if it is one.
+    fn lay_out(self, signature: &str) -> (Vec<(String, String)>, Option<String>) {
+        match self {
+            Self::Headers {
+                before: mut headers,
+                carrier,
+                prefix,
+                suffix,
+                ..
+            } => {
+                headers.push((carrier, format!("{prefix}{signature}{suffix}")));
+                (headers, None)
+            }
+            Self::Jws {
+                before: mut headers,
+                form,
+                protected,
+                payload,
+                carrier,
+            } => {
+                let jws = form.write(&protected, &payload, signature);
+                headers.extend(carrier.map(|name| (name, jws.clone())));
+                (headers, Some(jws))
+            }
+            Self::TlsSignature => (Vec::new(), None),
         }
     }
 }
@@ -190,31 +237,13 @@ impl Prepared {
     /// will be signed without signing it.
     #[must_use]
     pub fn outline(&self) -> Vec<(String, String)> {
-        match &self.layout {
-            Layout::Headers {
-                before,
-                carrier,
-                prefix,
-                suffix,
-                ..
-            } => {
-                let value = format!("{prefix}{SIGNATURE_PLACE}{suffix}");
-                let open = std::iter::once((carrier.clone(), value));
-                before.iter().cloned().chain(open).collect()
-            }
-            Layout::Jws {
-                before,
-                form,
-                protected,
-                payload,
-                carrier,
-            } => {
-                let value = form.write(protected, payload, SIGNATURE_PLACE);
-                let carried = carrier.iter().map(|name| (name.clone(), value.clone()));
-                before.iter().cloned().chain(carried).collect()
-            }
-            Layout::TlsSignature => Vec::new(),
-        }
+        self.layout.clone().lay_out(SIGNATURE_PLACE).0
+    }
+
+    /// The JWS as it will be, with [`SIGNATURE_PLACE`] where the signature goes; `None` when it is none.
+    #[must_use]
+    pub fn outline_jws(&self) -> Option<String> {
+        self.layout.clone().lay_out(SIGNATURE_PLACE).1
     }
 
     /// Checks the raw signature (RSA and Ed25519 as is, ECDSA `r || s`), then lays it out.
@@ -223,47 +252,18 @@ impl Prepared {
     /// [`AssembleError::Unverified`]: it does not verify under the certificate's public key, so nothing is released.
     pub fn assemble(self, raw: &[u8]) -> Result<Signed, AssembleError> {
         self.key.verify(self.scheme, &self.to_be_signed, raw)?;
-        let der = |raw: &[u8]| match self.scheme.is_ecdsa() {
-            true => ecdsa_raw_to_der(raw),
-            false => Ok(raw.to_vec()),
+        let signature = match self.scheme.is_ecdsa() && self.layout.is_der() {
+            true => ecdsa_raw_to_der(raw)?,
+            false => raw.to_vec(),
         };
-        let mut signed = Signed {
+        let encoded = self.layout.encode(&signature);
+        let (headers, jws) = self.layout.lay_out(&encoded);
+        Ok(Signed {
             scheme: self.scheme,
-            headers: Vec::new(),
-            jws: None,
-            signature: Vec::new(),
-        };
-        match self.layout {
-            Layout::Headers {
-                before,
-                carrier,
-                prefix,
-                suffix,
-                der: as_der,
-            } => {
-                signed.signature = if as_der { der(raw)? } else { raw.to_vec() };
-                let value = format!("{prefix}{}{suffix}", STANDARD.encode(&signed.signature));
-                signed.headers = before;
-                signed.headers.push((carrier, value));
-            }
-            Layout::Jws {
-                before,
-                form,
-                protected,
-                payload,
-                carrier,
-            } => {
-                let jws = form.write(&protected, &payload, &URL_SAFE_NO_PAD.encode(raw));
-                signed.signature = raw.to_vec();
-                signed.headers = before;
-                signed
-                    .headers
-                    .extend(carrier.map(|name| (name, jws.clone())));
-                signed.jws = Some(jws);
-            }
-            Layout::TlsSignature => signed.signature = der(raw)?,
-        }
-        Ok(signed)
+            headers,
+            jws,
+            signature,
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 mod catalog;
 mod error;
 mod file;
+mod format;
 mod layer;
 mod operation;
 mod settings;
@@ -16,10 +17,8 @@ mod vectors;
 use jiff::Timestamp;
 
 use crate::certificate::{Certificate, Chain};
-use crate::format::cavage::{self, CavageSpec, DateForm};
-use crate::format::http_message::{self, HttpMessageSpec};
-use crate::format::jades::{self, JadesSpec};
-use crate::format::jws::{self, JwsSpec};
+use crate::format::cavage::DateForm;
+use crate::format::jws;
 use crate::format::jwt::{self, JwtRequest, JwtSpec};
 use crate::prepared::Prepared;
 use crate::refusal::Refusal;
@@ -28,6 +27,7 @@ use crate::request::{BODY_BYTES_MAX, HttpRequest, HttpResponse, Message, Method}
 pub use catalog::{Catalog, Shipped};
 pub use error::ProfileError;
 pub use file::{Confidence, RequestIdForm};
+pub(crate) use format::Format;
 pub use layer::{PROFILE_BYTES_MAX, Source};
 pub use operation::Operation;
 pub use settings::{SETTING_BYTES_MAX, Settings};
@@ -43,20 +43,6 @@ pub struct Profile {
     file: File,
     extends: Option<String>,
     required_settings: Vec<String>,
-}
-
-/// Which layout a profile uses, with its parameters.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Format {
-    /// draft-cavage HTTP signatures.
-    Cavage(Box<CavageSpec>),
-    /// RFC 9421 HTTP message signatures.
-    HttpMessage(Box<HttpMessageSpec>),
-    /// A JWS over the body.
-    Jws(Box<JwsSpec>),
-    /// JAdES over HTTP headers.
-    Jades(Box<JadesSpec>),
 }
 
 /// A header whose date must be close to now when the request is signed.
@@ -261,13 +247,8 @@ impl Profile {
         if let Some(id) = &self.file.request_id {
             check_request_id(id, request.message())?;
         }
-        prepare(
-            self.request_format()?,
-            request.message(),
-            certificate.into(),
-            settings,
-            now,
-        )
+        let format = self.request_format()?;
+        format.prepare(request.message(), certificate.into(), settings, now)
     }
 
     /// Prepares the signature over a response, as a bank does. Some profiles sign parts of the request too: see
@@ -283,13 +264,8 @@ impl Profile {
         settings: &Settings,
         now: Timestamp,
     ) -> Result<Prepared, Refusal> {
-        prepare(
-            self.response_format()?,
-            response.message(),
-            certificate.into(),
-            settings,
-            now,
-        )
+        let format = self.response_format()?;
+        format.prepare(response.message(), certificate.into(), settings, now)
     }
 
     /// Prepares a JWS over a payload that is no HTTP body.
@@ -335,13 +311,15 @@ impl Profile {
         jti: &str,
         now: Timestamp,
     ) -> Result<Prepared, Refusal> {
+        let spec = self.jwt_format()?;
         let facts = jwt::Facts {
             certificate,
             settings,
             jti,
             now,
+            issued: spec.issued(now),
         };
-        jwt::prepare(self.jwt_format()?, request, facts)
+        jwt::prepare(spec, request, facts)
     }
 
     pub(crate) fn jwt_format(&self) -> Result<&JwtSpec, Refusal> {
@@ -362,23 +340,6 @@ impl Profile {
     }
 }
 
-fn prepare(
-    format: &Format,
-    message: Message<'_>,
-    chain: Chain<'_>,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<Prepared, Refusal> {
-    match format {
-        Format::Cavage(spec) => cavage::prepare(spec, message, chain.leaf(), settings, now),
-        Format::HttpMessage(spec) => {
-            http_message::prepare(spec, message, chain.leaf(), settings, now)
-        }
-        Format::Jws(spec) => jws::prepare_message(spec, message, chain, settings, now),
-        Format::Jades(spec) => jades::prepare(spec, message, chain, settings, now),
-    }
-}
-
 fn check_request_id(id: &RequestIdFile, message: Message<'_>) -> Result<(), Refusal> {
     match message.once(&id.header)? {
         None if id.required => Err(Refusal::HeaderMissing {
@@ -389,45 +350,5 @@ fn check_request_id(id: &RequestIdFile, message: Message<'_>) -> Result<(), Refu
             expected: id.form.expected(),
         }),
         _ => Ok(()),
-    }
-}
-
-impl Format {
-    /// The settings it reads, and whether signing can do without.
-    fn settings(&self) -> Vec<(&str, bool)> {
-        match self {
-            Self::Cavage(spec) => spec
-                .key_id
-                .setting()
-                .map(|name| (name, false))
-                .into_iter()
-                .collect(),
-            Self::HttpMessage(spec) => spec.settings().map(|name| (name, false)).collect(),
-            Self::Jws(spec) => spec.header().settings(),
-            Self::Jades(spec) => spec.header().settings(),
-        }
-    }
-
-    /// Where in its table settings are named.
-    fn settings_place(&self) -> &'static str {
-        match self {
-            Self::Cavage(_) => "cavage.key_id",
-            Self::HttpMessage(_) => "http_message",
-            Self::Jws(_) => "jws.member",
-            Self::Jades(_) => "jades.member",
-        }
-    }
-
-    fn complaint(&self, response: bool) -> Option<String> {
-        match self {
-            Self::Cavage(spec) => spec
-                .complaint(response)
-                .map(|what| format!("cavage.{what}")),
-            Self::HttpMessage(spec) => spec
-                .complaint(response)
-                .map(|what| format!("http_message.{what}")),
-            Self::Jws(spec) => spec.complaint(response).map(|what| format!("jws.{what}")),
-            Self::Jades(spec) => spec.complaint(response).map(|what| format!("jades.{what}")),
-        }
     }
 }

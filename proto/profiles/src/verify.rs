@@ -5,15 +5,19 @@
 //! the certificate (chain, revocation, role): the caller brings one it trusts. Settings that are there are compared,
 //! settings that are not are not: who signed is told by the certificate.
 
+mod error;
+
 use jiff::Timestamp;
 
-use crate::algorithm::{BadSignature, SignatureScheme};
+use crate::algorithm::SignatureScheme;
 use crate::certificate::Certificate;
 use crate::format::jwt::{Expected, ExpectedProof, JwtKind, VerifiedProof};
-use crate::format::{self, cavage, http_message, jades, jws};
+use crate::format::{self, jws};
 use crate::profile::{Format, Profile, Settings};
 use crate::refusal::Refusal;
-use crate::request::{HttpRequest, HttpResponse, Message};
+use crate::request::{HttpRequest, HttpResponse};
+
+pub use error::VerifyError;
 
 /// What was proven about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,165 +28,6 @@ pub struct Verified {
     pub signed_fields: Vec<String>,
     /// When it says it was signed: the signed date header or `iat`, if there is one.
     pub issued_at: Option<Timestamp>,
-}
-
-/// Why a message is not what its sender signed, or not signed as the profile says.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// The profile does not sign such messages, or the message lacks what has to be signed.
-    #[error(transparent)]
-    Unfit(#[from] Refusal),
-    /// The header that carries the signature is not there.
-    #[error("header {header} with the signature is missing")]
-    SignatureMissing {
-        /// The header.
-        header: String,
-    },
-    /// The signature header is no list of parameters, or the JWS has not three parts.
-    #[error("the signature's parameters are malformed")]
-    ParameterMalformed,
-    /// A parameter or JOSE member occurs twice.
-    #[error("parameter {name} occurs more than once")]
-    ParameterRepeated {
-        /// The parameter.
-        name: String,
-    },
-    /// A parameter or JOSE member the profile demands is not there.
-    #[error("parameter {name} is missing")]
-    ParameterMissing {
-        /// The parameter.
-        name: &'static str,
-    },
-    /// The algorithm is not the profile's for this key.
-    #[error("the algorithm is not the profile's for this key, which is {expected}")]
-    AlgorithmLabel {
-        /// What the profile calls it.
-        expected: String,
-    },
-    /// The key id is not that of the certificate or of the settings.
-    #[error("the key id names another key")]
-    KeyId,
-    /// A header that has to be signed is not in the list of signed headers.
-    #[error("{name} is not signed")]
-    FieldNotSigned {
-        /// The header.
-        name: String,
-    },
-    /// A header is signed that the profile does not sign.
-    #[error("{name} is signed and the profile does not sign it")]
-    FieldUnexpected {
-        /// The header.
-        name: String,
-    },
-    /// The signed headers stand in another order.
-    #[error("the signed headers stand in another order: at {position} should be {expected}")]
-    FieldOrder {
-        /// Position in the list, from 0.
-        position: usize,
-        /// The header that belongs there.
-        expected: String,
-    },
-    /// The digest header has another algorithm or another spelling of it.
-    #[error("the digest is not labelled {expected}")]
-    DigestLabel {
-        /// The label the profile has.
-        expected: String,
-    },
-    /// The body is not the one that was digested.
-    #[error("the digest is not the digest of the body")]
-    DigestMismatch,
-    /// The header with the certificate is not there.
-    #[error("header {header} with the certificate is missing")]
-    CertificateMissing {
-        /// The header.
-        header: String,
-    },
-    /// The certificate that came cannot be read.
-    #[error("the certificate that came with the message cannot be read")]
-    CertificateMalformed,
-    /// Another certificate came than the sender should have.
-    #[error("another certificate came with the message")]
-    CertificateMismatch,
-    /// The date is too far from now.
-    #[error("{name} is more than {skew_seconds_max} seconds from now")]
-    Stale {
-        /// The header or member.
-        name: String,
-        /// Seconds allowed.
-        skew_seconds_max: u32,
-    },
-    /// `expires` has passed.
-    #[error("the signature has expired")]
-    Expired,
-    /// A signature parameter, or a header the settings say, with another value.
-    #[error("{name} has another value than the profile or the settings say")]
-    ParameterMismatch {
-        /// The parameter or header.
-        name: String,
-    },
-    /// A JOSE member the profile demands is not there.
-    #[error("member {name} is missing")]
-    MemberMissing {
-        /// The member.
-        name: String,
-    },
-    /// A JOSE member that the profile does not have.
-    #[error("member {name} is not the profile's")]
-    MemberUnexpected {
-        /// The member.
-        name: String,
-    },
-    /// A JOSE member with another value than the profile or the settings say.
-    #[error("member {name} has another value")]
-    MemberMismatch {
-        /// The member.
-        name: String,
-    },
-    /// The payload belongs inside and is not there, or outside and is inside, or differs from the one given.
-    #[error("the payload is not where the profile has it")]
-    Payload,
-    /// The signature does not verify: another key, or something signed was changed.
-    #[error("the signature does not verify")]
-    Signature,
-}
-
-impl VerifyError {
-    /// The stable reason word.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Unfit(refusal) => refusal.reason(),
-            Self::SignatureMissing { .. } => "SIGNATURE_MISSING",
-            Self::ParameterMalformed => "PARAMETER_MALFORMED",
-            Self::ParameterRepeated { .. } => "PARAMETER_REPEATED",
-            Self::ParameterMissing { .. } => "PARAMETER_MISSING",
-            Self::AlgorithmLabel { .. } => "ALGORITHM_LABEL",
-            Self::KeyId => "KEY_ID_MISMATCH",
-            Self::FieldNotSigned { .. } => "FIELD_NOT_SIGNED",
-            Self::FieldUnexpected { .. } => "FIELD_UNEXPECTED",
-            Self::FieldOrder { .. } => "FIELD_ORDER",
-            Self::DigestLabel { .. } => "DIGEST_LABEL",
-            Self::DigestMismatch => "DIGEST_MISMATCH",
-            Self::CertificateMissing { .. } => "CERTIFICATE_MISSING",
-            Self::CertificateMalformed => "CERTIFICATE_MALFORMED",
-            Self::CertificateMismatch => "CERTIFICATE_MISMATCH",
-            Self::Stale { .. } => "STALE",
-            Self::Expired => "EXPIRED",
-            Self::ParameterMismatch { .. } => "PARAMETER_MISMATCH",
-            Self::MemberMissing { .. } => "MEMBER_MISSING",
-            Self::MemberUnexpected { .. } => "MEMBER_UNEXPECTED",
-            Self::MemberMismatch { .. } => "MEMBER_MISMATCH",
-            Self::Payload => "PAYLOAD_PLACE",
-            Self::Signature => "SIGNATURE_INVALID",
-        }
-    }
-}
-
-impl From<BadSignature> for VerifyError {
-    fn from(_: BadSignature) -> Self {
-        Self::Signature
-    }
 }
 
 /// Everything a format needs to verify one message.
@@ -207,7 +52,7 @@ pub fn http_request(
     now: Timestamp,
 ) -> Result<Verified, VerifyError> {
     let context = context(profile, certificate, settings, now);
-    message(profile.request_format()?, request.message(), context)
+    profile.request_format()?.verify(request.message(), context)
 }
 
 /// Verifies the answer of a bank.
@@ -222,7 +67,9 @@ pub fn http_response(
     now: Timestamp,
 ) -> Result<Verified, VerifyError> {
     let context = context(profile, certificate, settings, now);
-    message(profile.response_format()?, response.message(), context)
+    profile
+        .response_format()?
+        .verify(response.message(), context)
 }
 
 /// Verifies a JWS, compact, detached or flattened JSON as the profile's requests are. A detached one needs its payload.
@@ -267,9 +114,7 @@ pub fn jwt(
     now: Timestamp,
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
-    let (verified, claims) =
-        format::jwt::verify(profile.jwt_format()?, jwt, Expected::Kind(kind), context)?;
-    Ok(VerifiedJwt { verified, claims })
+    format::jwt::verify(profile.jwt_format()?, jwt, Expected::Kind(kind), context)
 }
 
 /// Verifies the body of a request that came to a bank at `url`, as the bank does.
@@ -286,8 +131,7 @@ pub fn jwt_request_body(
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
     let expected = Expected::RequestBody { url };
-    let (verified, claims) = format::jwt::verify(profile.jwt_format()?, jwt, expected, context)?;
-    Ok(VerifiedJwt { verified, claims })
+    format::jwt::verify(profile.jwt_format()?, jwt, expected, context)
 }
 
 /// Verifies the body of a bank's answer, under the bank's certificate.
@@ -302,9 +146,7 @@ pub fn jwt_answer_body(
     now: Timestamp,
 ) -> Result<VerifiedJwt, VerifyError> {
     let context = context(profile, certificate, settings, now);
-    let (verified, claims) =
-        format::jwt::verify(profile.jwt_format()?, jwt, Expected::AnswerBody, context)?;
-    Ok(VerifiedJwt { verified, claims })
+    format::jwt::verify(profile.jwt_format()?, jwt, Expected::AnswerBody, context)
 }
 
 /// Verifies a DPoP proof, as a server does. Needs no profile and no certificate: the proof brings its key, and RFC 9449
@@ -328,7 +170,7 @@ pub fn certificate_of_request(
     profile: &Profile,
     request: &HttpRequest,
 ) -> Result<Option<Certificate>, VerifyError> {
-    certificate_of(profile.request_format()?, request.message())
+    profile.request_format()?.certificate_of(request.message())
 }
 
 /// The certificate a response carries, when the profile makes it carry one. Nothing about it is proven.
@@ -339,7 +181,9 @@ pub fn certificate_of_response(
     profile: &Profile,
     response: &HttpResponse,
 ) -> Result<Option<Certificate>, VerifyError> {
-    certificate_of(profile.response_format()?, response.message())
+    profile
+        .response_format()?
+        .certificate_of(response.message())
 }
 
 fn context<'a>(
@@ -354,31 +198,5 @@ fn context<'a>(
         settings,
         now,
         freshness,
-    }
-}
-
-fn message(
-    format: &Format,
-    message: Message<'_>,
-    context: Context<'_>,
-) -> Result<Verified, VerifyError> {
-    match format {
-        Format::Cavage(spec) => cavage::verify(spec, message, context),
-        Format::HttpMessage(spec) => http_message::verify(spec, message, context),
-        Format::Jws(spec) => jws::verify_message(spec, message, context),
-        Format::Jades(spec) => jades::verify(spec, message, context),
-    }
-}
-
-fn certificate_of(
-    format: &Format,
-    message: Message<'_>,
-) -> Result<Option<Certificate>, VerifyError> {
-    match format {
-        Format::Cavage(spec) => cavage::certificate_of(spec, message),
-        // RFC 9421 names a key; no profile carries a certificate beside it.
-        Format::HttpMessage(_) => Ok(None),
-        Format::Jws(spec) => jws::certificate_of(spec, message),
-        Format::Jades(spec) => jades::certificate_of(spec, message),
     }
 }

@@ -88,6 +88,7 @@ impl SigningService for Api {
             version: explanation.version.id.resource(),
             profile: profile.map_or("", |p| p.name()).to_owned(),
             profile_confidence: profile.map_or("", |p| p.confidence().name()).to_owned(),
+            jws: prepared.outline_jws().unwrap_or_default(),
         }))
     }
 }

@@ -313,8 +313,15 @@ async fn a_jws_profile_signs_the_body_itself() {
     let signed = tpp.sign(request).await.unwrap();
     let jws = signed.headers()["x-jws-signature"].to_str().unwrap();
     assert_eq!(jws.split("..").count(), 2, "detached: {jws}");
+    let explanation = tpp.explain_jws(br#"{"Data":{}}"#).await.unwrap();
     let made = tpp.jws(br#"{"Data":{}}"#).await.unwrap();
     assert_eq!(made.algorithm, "PS256");
+    // It may be made a second later, with another `iat`.
+    let (header, payload) = explanation.jws.split_once("..").unwrap();
+    assert_eq!(payload, "<signature>");
+    assert_eq!(header.len(), made.jws.split_once("..").unwrap().0.len());
+    assert!(explanation.to_be_signed.starts_with(header.as_bytes()));
+    assert_eq!(explanation.version, made.version);
     // The digest-only try, its retry with the body, and the JWS: nothing unexplained in the log.
     let report = house.verify_log().await;
     assert_eq!((report.faults, report.released_count), (vec![], 2));

@@ -6,7 +6,7 @@
 use crate::report::{Report, pairs, printable};
 use crate::words::short;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sealkeep_client::{Explanation, RequestHead, SavedBody};
 use sealkeep_profiles::prepared::Prepared;
 use sealkeep_profiles::profile::Profile;
@@ -22,14 +22,15 @@ pub(crate) fn offline(profile: &Profile, prepared: &Prepared) -> Explanation {
         algorithm: prepared.scheme().name().to_owned(),
         key_id: prepared.key_id().unwrap_or_default().to_owned(),
         headers: prepared.outline(),
+        jws: prepared.outline_jws().unwrap_or_default(),
         version: String::new(),
         profile: profile.name().to_owned(),
         confidence: profile.confidence().name().to_owned(),
     }
 }
 
-/// The explanation with a ready `curl`.
-pub(crate) fn report(explanation: &Explanation, curl: &str) -> Report {
+/// The explanation, with a ready `curl` where it is of a request.
+pub(crate) fn report(explanation: &Explanation, curl: Option<&str>) -> Report {
     let mut text = pairs(&[
         (
             "profile",
@@ -42,13 +43,40 @@ pub(crate) fn report(explanation: &Explanation, curl: &str) -> Report {
         ("digest", hex::encode(&explanation.digest)),
     ]);
     let _ = write!(text, "\n{}", string_to_sign(&explanation.to_be_signed));
-    text.push_str("\nheaders to set\n");
-    for (name, value) in &explanation.headers {
-        let _ = writeln!(text, "  {}: {}", printable(name), printable(value));
+    let protected = protected_header(&explanation.jws);
+    if let Some(header) = &protected {
+        let _ = writeln!(text, "\nprotected header\n  {}", printable(header));
     }
-    // Not indented: a body may have lines, and blanks in them would be sent.
-    let _ = write!(text, "\n{curl}\n");
-    Report::new(text, to_json(explanation, curl))
+    if !explanation.headers.is_empty() {
+        text.push_str("\nheaders to set\n");
+        for (name, value) in &explanation.headers {
+            let _ = writeln!(text, "  {}: {}", printable(name), printable(value));
+        }
+    } else if !explanation.jws.is_empty() {
+        let _ = writeln!(text, "\nJWS\n  {}", printable(&explanation.jws));
+    }
+    if let Some(curl) = curl {
+        // Not indented: a body may have lines, and blanks in them would be sent.
+        let _ = write!(text, "\n{curl}\n");
+    }
+    Report::new(text, to_json(explanation, protected.as_deref(), curl))
+}
+
+/// What the first part of a JWS says, for people: in the string to sign it is base64url.
+fn protected_header(jws: &str) -> Option<String> {
+    let [protected, ..] = parts_of_jws(jws)?;
+    String::from_utf8(URL_SAFE_NO_PAD.decode(protected).ok()?).ok()
+}
+
+/// Protected header, payload and signature of a JWS, compact or flattened JSON, as they stand there.
+pub(crate) fn parts_of_jws(jws: &str) -> Option<[String; 3]> {
+    if jws.starts_with('{') {
+        let object: Value = serde_json::from_str(jws).ok()?;
+        let part = |name: &str| object[name].as_str().map(str::to_owned);
+        return Some([part("protected")?, part("payload")?, part("signature")?]);
+    }
+    let mut parts = jws.splitn(3, '.').map(str::to_owned);
+    Some([parts.next()?, parts.next()?, parts.next()?])
 }
 
 /// The string to sign under a heading, one line a line, line ends visible.
@@ -73,7 +101,7 @@ pub(crate) fn string_to_sign(bytes: &[u8]) -> String {
     out
 }
 
-fn to_json(explanation: &Explanation, curl: &str) -> Value {
+fn to_json(explanation: &Explanation, protected: Option<&str>, curl: Option<&str>) -> Value {
     let header = |(name, value): &(String, String)| json!({ "name": name, "value": value });
     let optional = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     json!({
@@ -86,7 +114,9 @@ fn to_json(explanation: &Explanation, curl: &str) -> Value {
         "to_be_signed": std::str::from_utf8(&explanation.to_be_signed).ok(),
         "to_be_signed_base64": STANDARD.encode(&explanation.to_be_signed),
         "digest_base64": STANDARD.encode(&explanation.digest),
+        "protected_header": protected,
         "headers": explanation.headers.iter().map(header).collect::<Vec<_>>(),
+        "jws": optional(&explanation.jws),
         "curl": curl,
     })
 }
@@ -253,13 +283,14 @@ mod tests {
             algorithm: String::new(),
             key_id: String::new(),
             headers: Vec::new(),
+            jws: String::new(),
             version: String::new(),
             profile: "p".to_owned(),
             confidence: "seen".to_owned(),
         };
         let body = CurlBody::of_text("{\n\"a\":1}".to_owned());
         let command = curl(&head("POST", &[]), &[], &body);
-        let text = format!("{:?}", report(&explanation, &command));
+        let text = format!("{:?}", report(&explanation, Some(&command)));
         assert!(text.contains(r#"'{\n\"a\":1}'"#), "{text}");
     }
 }

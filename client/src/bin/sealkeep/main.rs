@@ -231,6 +231,7 @@ mod tests {
             "sealkeep audit verify",
             "sealkeep sign http --bank b --credential c -X POST https://h/v1/x -H a:b -H c:d -d @f",
             "sealkeep sign jws --bank b --payload @f",
+            "sealkeep sign jws --bank b --payload {} --explain",
             "sealkeep sign http --bank b https://h/v1 --explain",
             "sealkeep sign http --bank b https://h/v1 --curl",
             "sealkeep profile list --profiles dir",

@@ -96,7 +96,7 @@ impl Verb {
                 let explanation = explained::offline(&profile, &prepared);
                 let curl =
                     explained::curl(&request.head, &explanation.headers, &request.body.into());
-                Ok(explained::report(&explanation, &curl))
+                Ok(explained::report(&explanation, Some(&curl)))
             }
         }
     }

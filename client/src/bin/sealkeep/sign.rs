@@ -19,13 +19,7 @@ pub(crate) enum Verb {
     /// Sign an HTTP request; prints the headers to set on it.
     Http(Box<Http>),
     /// Sign a payload as the bank's profile says; prints the JWS.
-    Jws {
-        #[command(flatten)]
-        signer: Signer,
-        /// The payload: `@file`, `@-` for stdin, or text.
-        #[arg(long, value_name = "@FILE|TEXT")]
-        payload: String,
-    },
+    Jws(Jws),
     /// Sign a JWT for the bank's authorisation server; prints it.
     #[command(subcommand)]
     Jwt(jwt::Kind),
@@ -50,6 +44,18 @@ impl Signer {
             None => bank,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Jws {
+    #[command(flatten)]
+    signer: Signer,
+    /// The payload: `@file`, `@-` for stdin, or text.
+    #[arg(long, value_name = "@FILE|TEXT")]
+    payload: String,
+    /// Print what would be signed, and use no key.
+    #[arg(long)]
+    explain: bool,
 }
 
 #[derive(Debug, Args)]
@@ -84,22 +90,33 @@ impl Verb {
         match self {
             Self::Http(http) => http.run(connect).await,
             Self::Jwt(kind) => kind.run(connect).await,
-            Self::Jws { signer, payload } => {
-                let payload = argument_bytes(&payload)?;
-                let signed = signer.bank(connect()?).jws(&payload).await?;
-                let json = json!({
-                    "jws": signed.jws,
-                    "version": signed.version,
-                    "algorithm": signed.algorithm,
-                    "audit_record": signed.audit_record,
-                });
-                Ok(Report::new(format!("{}\n", signed.jws), json).note(said(
-                    &signed.version,
-                    &signed.algorithm,
-                    &signed.audit_record,
-                )))
-            }
+            Self::Jws(jws) => jws.run(connect).await,
         }
+    }
+}
+
+impl Jws {
+    async fn run(
+        self,
+        connect: impl FnOnce() -> Result<Sealkeep, Failure>,
+    ) -> Result<Report, Failure> {
+        let payload = argument_bytes(&self.payload)?;
+        let bank = self.signer.bank(connect()?);
+        if self.explain {
+            return Ok(explained::report(&bank.explain_jws(&payload).await?, None));
+        }
+        let signed = bank.jws(&payload).await?;
+        let json = json!({
+            "jws": signed.jws,
+            "version": signed.version,
+            "algorithm": signed.algorithm,
+            "audit_record": signed.audit_record,
+        });
+        Ok(Report::new(format!("{}\n", signed.jws), json).note(said(
+            &signed.version,
+            &signed.algorithm,
+            &signed.audit_record,
+        )))
     }
 }
 
@@ -128,7 +145,7 @@ impl Http {
         if self.explain {
             let explanation = bank.explain_head(&head, body).await?;
             let curl = explained::curl(&head, &explanation.headers, &curl_body);
-            return Ok(explained::report(&explanation, &curl));
+            return Ok(explained::report(&explanation, Some(&curl)));
         }
         let signed = bank.sign_head(&head, body).await?;
         let headers: Vec<(String, String)> = signed

@@ -4,6 +4,7 @@
 //! would have to be there; exit code 7. Never: trust in a certificate; who gave it has to know whose it is.
 
 mod difference;
+mod expected;
 mod jwt;
 mod message;
 
@@ -14,12 +15,13 @@ use crate::offline::{Circumstances, ProfileDir, SAVED_MESSAGE_HELP, certificate,
 use crate::report::{Report, pairs, printable};
 use crate::words::rfc3339;
 use clap::{Args, Subcommand};
-use difference::{Difference, Expected};
+use difference::Difference;
+use expected::Expected;
 use jiff::Timestamp;
 use message::Message;
 use sealkeep_client::{SavedRequest, SavedResponse};
 use sealkeep_profiles::certificate::Certificate;
-use sealkeep_profiles::profile::Profile;
+use sealkeep_profiles::profile::{Profile, Settings};
 use sealkeep_profiles::verify::{self, Verified, VerifyError};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -121,8 +123,8 @@ impl Http {
             Err(error @ VerifyError::Unfit(_)) => differs(&profile, &error.into(), None),
             Err(error) => {
                 let expected =
-                    difference::expected(&message, &profile, &certificate, &settings, now);
-                differs(&profile, &error.into(), expected)
+                    expected::of_message(&message, &profile, &certificate, &settings, now);
+                explained(&profile, &settings, error, expected)
             }
         };
         Ok(match self.certificate {
@@ -141,18 +143,21 @@ impl Jws {
         let certificate = certificate(&self.certificate)?;
         let (settings, now) = (self.circumstances.settings(), self.circumstances.now());
         let payload = payload.as_deref();
-        Ok(
-            match verify::jws(&profile, jws, payload, &certificate, &settings, now) {
-                Ok(verified) => proven(&profile, &verified, &certificate, now),
-                Err(error) => differs(&profile, &error.into(), None),
-            },
-        )
+        let verdict = verify::jws(&profile, jws, payload, &certificate, &settings, now);
+        Ok(match verdict {
+            Ok(verified) => proven(&profile, &verified, &certificate, now),
+            Err(error @ VerifyError::Unfit(_)) => differs(&profile, &error.into(), None),
+            Err(error) => {
+                let expected =
+                    expected::of_jws(jws, payload, &profile, &certificate, &settings, now);
+                explained(&profile, &settings, error, expected)
+            }
+        })
     }
 }
 
 /// What is left when nothing that signing sets differs.
-const EVERY_HEADER_IS_RIGHT: &str =
-    "\nEvery header is as it has to be: another key signed, or what is signed was changed.\n";
+const ONLY_THE_SIGNATURE: &str = "\nAll but the signature is as it has to be: another key signed, or what is signed was changed.\n";
 
 /// Why something is not believed.
 struct Objection {
@@ -228,6 +233,27 @@ fn proven(
     Report::new(text, json)
 }
 
+/// What differs, or which settings are wanted to tell.
+fn explained(
+    profile: &Profile,
+    settings: &Settings,
+    error: VerifyError,
+    expected: Option<Expected>,
+) -> Report {
+    let names = profile.required_settings().iter();
+    let unset = names.filter(|name| settings.get(name).is_none());
+    let unset: Vec<&str> = unset.map(String::as_str).collect();
+    let wanted = expected.is_none() && !unset.is_empty();
+    let report = differs(profile, &error.into(), expected);
+    match wanted {
+        true => report.note(format!(
+            "what differs is told when these settings are said with --set: {}",
+            unset.join(", ")
+        )),
+        false => report,
+    }
+}
+
 fn differs(profile: &Profile, objection: &Objection, expected: Option<Expected>) -> Report {
     let mut text = pairs(&[
         ("verified", "no".to_owned()),
@@ -242,7 +268,7 @@ fn differs(profile: &Profile, objection: &Objection, expected: Option<Expected>)
     ]);
     if let Some(expected) = &expected {
         if expected.differences.is_empty() && objection.reason == VerifyError::Signature.reason() {
-            text.push_str(EVERY_HEADER_IS_RIGHT);
+            text.push_str(ONLY_THE_SIGNATURE);
         }
         text.push_str(&differences_text(&expected.differences));
         let _ = write!(
@@ -273,6 +299,7 @@ fn differences_text(differences: &[Difference]) -> String {
         let shown = |value: &Option<String>| {
             value
                 .as_deref()
+                .filter(|value| !value.is_empty())
                 .map_or_else(|| "(nothing)".to_owned(), |v| printable(v).into_owned())
         };
         let _ = write!(

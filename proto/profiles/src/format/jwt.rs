@@ -26,7 +26,8 @@ use crate::profile::Settings;
 use crate::refusal::Refusal;
 use crate::request::HttpRequest;
 
-use claims::Claims;
+use claims::{Claims, Moment, invalid};
+use spec::own;
 
 pub use claims::{JTI_BYTES_MAX, LIFETIME_SECONDS_MAX};
 pub use client_assertion::ClientAssertion;
@@ -107,6 +108,31 @@ pub(crate) struct Facts<'a> {
     /// Never used before.
     pub(crate) jti: &'a str,
     pub(crate) now: Timestamp,
+    /// `iat`, in seconds since 1970.
+    pub(crate) issued: i64,
+}
+
+impl Facts<'_> {
+    /// `exp` of a JWT that lives so long.
+    fn ends(&self, lifetime_seconds: u32) -> i64 {
+        self.issued + i64::from(lifetime_seconds)
+    }
+
+    /// The audience asked for, if the settings allow it; without one the first of the settings.
+    fn audience(&self, asked: Option<&str>, allowed: &[String]) -> Result<String, Refusal> {
+        let mut known = allowed
+            .iter()
+            .filter(|name| self.settings.get(name).is_some());
+        let Some(asked) = asked else {
+            let first = known.next().or(allowed.first());
+            let name = first.map_or("", String::as_str);
+            return self.settings.require(name).map(str::to_owned);
+        };
+        match known.any(|name| self.settings.get(name) == Some(asked)) {
+            true => Ok(asked.to_owned()),
+            false => Err(invalid("aud", "an audience of the bank's settings")),
+        }
+    }
 }
 
 /// Makes the claims and builds the signing input.
@@ -115,16 +141,46 @@ pub(crate) fn prepare(
     request: &JwtRequest<'_>,
     facts: Facts<'_>,
 ) -> Result<Prepared, Refusal> {
-    let claims = match request {
-        JwtRequest::ClientAssertion(asked) => client_assertion::claims(spec, asked, facts)?,
-        JwtRequest::RequestObject(asked) => request_object::claims(spec, asked, facts)?,
-        JwtRequest::DpopProof(asked) => dpop_proof::claims(spec, asked, facts)?,
-        JwtRequest::Registration(asked) => registration::claims(spec, asked, facts)?,
-        JwtRequest::Body(request) => body::claims(spec, request, facts)?,
-    };
+    let claims = claims(spec, request, facts)?;
     let scheme = spec.scheme(facts.certificate.public_key().key_type())?;
     let header = header(spec, request.kind(), scheme, facts)?;
     sign(scheme, &header, &claims, facts.certificate)
+}
+
+/// The claims asked for. They hold on the other side too.
+fn claims(spec: &JwtSpec, request: &JwtRequest<'_>, facts: Facts<'_>) -> Result<Claims, Refusal> {
+    let kind = request.kind();
+    let claims = match request {
+        JwtRequest::ClientAssertion(asked) => {
+            own(&spec.client_assertion, kind)?.claims(asked, facts)?
+        }
+        JwtRequest::RequestObject(asked) => {
+            own(&spec.request_object, kind)?.claims(asked, facts)?
+        }
+        JwtRequest::Registration(asked) => own(&spec.registration, kind)?.claims(asked, facts)?,
+        JwtRequest::DpopProof(asked) => return dpop_proof::claims(spec, asked, facts),
+        JwtRequest::Body(request) => return own(&spec.body, kind)?.claims(request, facts),
+    };
+    check(spec, kind, &claims, facts.settings, spec.moment(facts.now))?;
+    Ok(claims)
+}
+
+/// What holds for a JWT that says itself who it is for, whoever made it; answers with `iat`.
+fn check(
+    spec: &JwtSpec,
+    kind: JwtKind,
+    claims: &Claims,
+    settings: &Settings,
+    moment: Moment,
+) -> Result<Timestamp, Refusal> {
+    match kind {
+        JwtKind::ClientAssertion => {
+            own(&spec.client_assertion, kind)?.check(claims, settings, moment)
+        }
+        JwtKind::RequestObject => own(&spec.request_object, kind)?.check(claims, settings, moment),
+        JwtKind::Registration => own(&spec.registration, kind)?.check(claims, settings, moment),
+        JwtKind::DpopProof | JwtKind::Body => Err(Refusal::FormatNotAllowed { what: kind.name() }),
+    }
 }
 
 /// The protected header: `alg`, then how the key is named, then `typ`.

@@ -1,6 +1,7 @@
 //! RFC 9421: vectors, golden strings, components one by one, refusals, and the other side.
 
 mod components;
+mod foreign;
 mod golden;
 mod refusals;
 mod tampering;

@@ -1,35 +1,18 @@
-//! What would have to be there, beside what came.
+//! Two values beside each other: the parts in which they differ.
 //!
-//! In: a message that does not verify. Out: the headers that signing would have set and those that came, cut into their
-//! parts so that a person sees the one that differs, and the exact string to sign. Never: a second opinion; the expected
-//! side is what the profile's own signing code prepares, whatever the format.
+//! In: a value as signing would have set it, with the signature's place open, and the one that came. Out: the parts that
+//! differ, so that a person sees the one that matters. Never: a part that only the signature fills.
 
-use super::message::Message;
+use crate::explained::parts_of_jws;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::{SignedDuration, Timestamp};
-use sealkeep_profiles::certificate::Certificate;
-use sealkeep_profiles::prepared::{Prepared, SIGNATURE_PLACE};
-use sealkeep_profiles::profile::{Profile, Settings};
-use sealkeep_profiles::refusal::Refusal;
+use sealkeep_profiles::prepared::SIGNATURE_PLACE;
 use serde_json::Value;
-
-/// How many headers that stand in the way of preparing are put right.
-const REPAIR_COUNT_MAX: usize = 4;
-
-/// Headers in which each signature of RFC 9421 is a member of a dictionary.
-const SIGNATURE_DICTIONARIES: [&str; 2] = ["signature-input", "signature"];
-
-/// What its sender should have made of a message.
-#[derive(Debug)]
-pub(super) struct Expected {
-    pub(super) to_be_signed: Vec<u8>,
-    pub(super) differences: Vec<Difference>,
-}
 
 /// One place where a message is not as it has to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Difference {
+    /// The header; `JWS` for one that travels alone.
     pub(super) header: String,
     /// The parameter or member; `None` for the whole value.
     pub(super) part: Option<String>,
@@ -47,110 +30,8 @@ impl Difference {
     }
 }
 
-/// What has to be there; `None` when the profile would not sign such a message at all, which the verdict says.
-pub(super) fn expected(
-    message: &Message,
-    profile: &Profile,
-    certificate: &Certificate,
-    settings: &Settings,
-    now: Timestamp,
-) -> Option<Expected> {
-    let at = |now| prepare(message.clone(), profile, certificate, settings, now).ok();
-    let mut prepared = at(now)?;
-    // The sender's clock told another time of signing; the rest is compared as if it had been ours.
-    if let Some(claimed) = claimed_time(&prepared, message, now) {
-        prepared = at(claimed)?;
-    }
-    Some(Expected {
-        differences: differences(&prepared.outline(), message),
-        to_be_signed: prepared.to_be_signed().to_vec(),
-    })
-}
-
-/// Prepares; headers that a signer refuses to replace are taken out, digests of another body put right.
-fn prepare(
-    mut message: Message,
-    profile: &Profile,
-    certificate: &Certificate,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<Prepared, Refusal> {
-    for _ in 0..REPAIR_COUNT_MAX {
-        match message.prepare(profile, certificate, settings, now) {
-            Err(Refusal::HeaderReserved { name }) => remove(&mut message, &name),
-            Err(Refusal::SignatureLabelTaken { label }) => remove_label(&mut message, &label),
-            Err(Refusal::DigestMismatch { name }) => {
-                let mut without = message.clone();
-                remove(&mut without, &name);
-                let outline = without
-                    .prepare(profile, certificate, settings, now)?
-                    .outline();
-                let right = outline
-                    .into_iter()
-                    .find(|(set, _)| set.eq_ignore_ascii_case(&name));
-                match (right, position(&message, &name)) {
-                    // In its old place: some profiles sign headers in the order sent.
-                    (Some((_, value)), Some(index)) => {
-                        message.headers_mut()[index].1 = value.into_bytes()
-                    }
-                    _ => message = without,
-                }
-            }
-            other => return other,
-        }
-    }
-    message.prepare(profile, certificate, settings, now)
-}
-
-fn position(message: &Message, name: &str) -> Option<usize> {
-    message
-        .headers()
-        .iter()
-        .position(|(n, _)| n.eq_ignore_ascii_case(name))
-}
-
-fn remove(message: &mut Message, name: &str) {
-    message
-        .headers_mut()
-        .retain(|(n, _)| !n.eq_ignore_ascii_case(name));
-}
-
-/// Takes out one signature of RFC 9421 and leaves those of others.
-fn remove_label(message: &mut Message, label: &str) {
-    let ours = format!("{label}=");
-    for (name, value) in message.headers_mut() {
-        if SIGNATURE_DICTIONARIES
-            .iter()
-            .any(|d| d.eq_ignore_ascii_case(name))
-        {
-            let text = String::from_utf8_lossy(value).into_owned();
-            let mut members = split_outside_quotes(&text, ',');
-            members.retain(|member| !member.trim_matches(' ').starts_with(&ours));
-            *value = members.join(",").into_bytes();
-        }
-    }
-}
-
-fn differences(outline: &[(String, String)], message: &Message) -> Vec<Difference> {
-    let mut all = Vec::new();
-    for (header, expected) in outline {
-        let Some(index) = position(message, header) else {
-            all.push(Difference {
-                header: header.clone(),
-                part: None,
-                expected: Some(expected.clone()),
-                found: None,
-            });
-            continue;
-        };
-        let found = String::from_utf8_lossy(&message.headers()[index].1);
-        all.extend(in_value(header, expected, found.trim_matches(' ')));
-    }
-    all
-}
-
-/// The parts of one header value that differ; the signature itself is never one of them.
-fn in_value(header: &str, expected: &str, found: &str) -> Vec<Difference> {
+/// The parts of one value that differ; the signature itself is never one of them.
+pub(super) fn in_value(header: &str, expected: &str, found: &str) -> Vec<Difference> {
     let (expected_parts, found_parts) = (parts(expected), parts(found));
     let difference = |part: Option<&str>, expected: Option<&str>, found: Option<&str>| Difference {
         header: header.to_owned(),
@@ -208,15 +89,14 @@ fn parts(value: &str) -> Option<Parts> {
 }
 
 fn jws_parts(value: &str) -> Option<Parts> {
-    let (protected, rest) = value.split_once('.')?;
-    let (payload, signature) = rest.split_once('.')?;
+    let [protected, payload, signature] = parts_of_jws(value)?;
     let members: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(protected).ok()?).ok()?;
     let members = members
         .as_object()?
         .iter()
         .map(|(name, value)| (name.clone(), value.to_string()));
     let rest = [("payload", payload), ("signature", signature)];
-    let rest = rest.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let rest = rest.map(|(name, value)| (name.to_owned(), value));
     Some(members.chain(rest).collect())
 }
 
@@ -240,7 +120,7 @@ fn parameters(value: &str) -> Option<Parts> {
     Some(parts).filter(|parts| parts.len() > 1)
 }
 
-fn split_outside_quotes(value: &str, separator: char) -> Vec<&str> {
+pub(super) fn split_outside_quotes(value: &str, separator: char) -> Vec<&str> {
     let mut quoted = false;
     let at_separator = |c: char| {
         quoted ^= c == '"';
@@ -249,17 +129,13 @@ fn split_outside_quotes(value: &str, separator: char) -> Vec<&str> {
     value.split(at_separator).collect()
 }
 
-/// The time at which a signer whose signature says this time of signing would have signed; `None` when it says none.
-fn claimed_time(prepared: &Prepared, message: &Message, now: Timestamp) -> Option<Timestamp> {
-    prepared.outline().iter().find_map(|(header, expected)| {
-        let index = position(message, header)?;
-        let found = parts(&String::from_utf8_lossy(&message.headers()[index].1))?;
-        let expected = parts(expected)?;
-        let (name, ours) = expected.iter().find(|(name, _)| is_time_of_signing(name))?;
-        let seconds = |text: &str| text.parse::<i64>().ok();
-        let ahead = seconds(value_of(&found, name)?)?.checked_sub(seconds(ours)?)?;
-        now.checked_add(SignedDuration::from_secs(ahead)).ok()
-    })
+/// How far the clock of the signer is ahead of ours, in seconds, by the time of signing that the value says; `None` when it
+/// says none.
+pub(super) fn ahead(expected: &str, found: &str) -> Option<i64> {
+    let (expected, found) = (parts(expected)?, parts(found)?);
+    let (name, ours) = expected.iter().find(|(name, _)| is_time_of_signing(name))?;
+    let seconds = |text: &str| text.parse::<i64>().ok();
+    seconds(value_of(&found, name)?)?.checked_sub(seconds(ours)?)
 }
 
 /// `created` of draft-cavage and RFC 9421, `iat` of JOSE, also under a name of OBIE's.

@@ -7,8 +7,8 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::claims::{Claims, invalid};
-use super::spec::JwtSpec;
+use super::claims::{Claims, Moment, invalid};
+use super::spec::Table;
 use super::{Facts, JwtKind, endpoint};
 use crate::profile::Settings;
 use crate::refusal::Refusal;
@@ -22,78 +22,77 @@ const RESERVED: [&str; 7] = ["aud", "iss", "jti", "iat", "sub", "exp", "nbf"];
 #[serde(deny_unknown_fields)]
 pub(crate) struct BodySpec {
     /// `typ` of the header; none when not set.
-    pub(super) typ: Option<String>,
+    typ: Option<String>,
     /// The setting that says who we are.
     pub(super) issuer: String,
     /// The setting that says who the bank is, to check its answers; anybody when it is not set.
     pub(super) answer_issuer: Option<String>,
 }
 
-pub(super) fn claims(
-    spec: &JwtSpec,
-    request: &HttpRequest,
-    facts: Facts<'_>,
-) -> Result<Claims, Refusal> {
-    let own = spec.body()?;
-    let bytes = request.body().bytes().ok_or(Refusal::BodyRequired)?;
-    if bytes.is_empty() {
-        return Err(Refusal::NothingToSign);
+impl BodySpec {
+    pub(super) fn table(&self) -> Table<'_> {
+        Table {
+            kind: JwtKind::Body,
+            name: "body",
+            typ: self.typ.as_deref(),
+            audience: None,
+            lifetime_seconds: None,
+        }
     }
-    let malformed = || invalid("body", "a JSON object without doubled members");
-    let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
-    let body = super::verify::object(bytes).map_err(|_| malformed())?;
-    if let Some(name) = RESERVED.iter().find(|name| body.contains_key(**name)) {
-        return Err(Refusal::ClaimUnknown {
-            name: (*name).into(),
-        });
+
+    pub(super) fn claims(
+        &self,
+        request: &HttpRequest,
+        facts: Facts<'_>,
+    ) -> Result<Claims, Refusal> {
+        let bytes = request.body().bytes().ok_or(Refusal::BodyRequired)?;
+        if bytes.is_empty() {
+            return Err(Refusal::NothingToSign);
+        }
+        let malformed = || invalid("body", "a JSON object without doubled members");
+        let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
+        let body = super::verify::object(bytes).map_err(|_| malformed())?;
+        if let Some(name) = RESERVED.iter().find(|name| body.contains_key(**name)) {
+            return Err(Refusal::ClaimUnknown {
+                name: (*name).into(),
+            });
+        }
+        let mut claims = Claims::default();
+        claims.set("aud", endpoint(request));
+        claims.set("iss", facts.settings.require(&self.issuer)?);
+        claims.set("jti", facts.jti);
+        claims.set("iat", facts.issued);
+        Ok(claims.followed_by(text.to_owned()))
     }
-    let mut claims = Claims::default();
-    claims.set("aud", endpoint(request));
-    claims.set("iss", facts.settings.require(&own.issuer)?);
-    claims.set("jti", facts.jti);
-    claims.set("iat", spec.issued(facts.now));
-    Ok(claims.followed_by(text.to_owned()))
-}
 
-/// A request that came to a bank for this audience; answers with `iat`.
-pub(super) fn check_request(
-    spec: &JwtSpec,
-    claims: &Claims,
-    audience: &str,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<Timestamp, Refusal> {
-    claims.exactly("aud", audience)?;
-    claims.exactly("iss", settings.require(&spec.body()?.issuer)?)?;
-    claims.check_jti()?;
-    claims.check_issued(now, spec.skew_seconds_max)
-}
-
-/// An answer of the bank to us; answers with `iat`.
-pub(super) fn check_answer(
-    spec: &JwtSpec,
-    claims: &Claims,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<Timestamp, Refusal> {
-    let own = spec.body()?;
-    claims.exactly("aud", settings.require(&own.issuer)?)?;
-    let bank = own
-        .answer_issuer
-        .as_ref()
-        .and_then(|name| settings.get(name));
-    match bank {
-        Some(bank) => claims.exactly("iss", bank)?,
-        None => claims.text("iss").map(|_| ())?,
+    /// A request that came to a bank for this audience; answers with `iat`.
+    pub(super) fn check_request(
+        &self,
+        claims: &Claims,
+        audience: &str,
+        settings: &Settings,
+        moment: Moment,
+    ) -> Result<Timestamp, Refusal> {
+        claims.exactly("aud", audience)?;
+        claims.exactly("iss", settings.require(&self.issuer)?)?;
+        claims.check_jti()?;
+        claims.check_issued(moment)
     }
-    claims.check_jti()?;
-    claims.check_issued(now, spec.skew_seconds_max)
-}
 
-impl JwtSpec {
-    fn body(&self) -> Result<&BodySpec, Refusal> {
-        self.body.as_ref().ok_or(Refusal::FormatNotAllowed {
-            what: JwtKind::Body.name(),
-        })
+    /// An answer of the bank to us; answers with `iat`.
+    pub(super) fn check_answer(
+        &self,
+        claims: &Claims,
+        settings: &Settings,
+        moment: Moment,
+    ) -> Result<Timestamp, Refusal> {
+        claims.exactly("aud", settings.require(&self.issuer)?)?;
+        let bank = self.answer_issuer.as_ref();
+        match bank.and_then(|name| settings.get(name)) {
+            Some(bank) => claims.exactly("iss", bank)?,
+            None => claims.text("iss").map(|_| ())?,
+        }
+        claims.check_jti()?;
+        claims.check_issued(moment)
     }
 }

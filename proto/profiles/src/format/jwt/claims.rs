@@ -16,6 +16,28 @@ pub const LIFETIME_SECONDS_MAX: u32 = 3600;
 /// The longest claim that is one text, in bytes, unless a rule says otherwise.
 const TEXT_BYTES_MAX: usize = 2048;
 
+/// When claims are judged.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: Timestamp,
+    /// How far the clocks of the two sides may be apart, in seconds.
+    pub(super) skew_seconds_max: u32,
+}
+
+impl Moment {
+    /// What the slowest clock allowed says, in seconds since 1970.
+    fn earliest(self) -> i64 {
+        let skew = i64::from(self.skew_seconds_max);
+        self.now.as_second().saturating_sub(skew)
+    }
+
+    /// What the fastest clock allowed says, in seconds since 1970.
+    fn latest(self) -> i64 {
+        let skew = i64::from(self.skew_seconds_max);
+        self.now.as_second().saturating_add(skew)
+    }
+}
+
 /// A set of claims, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Claims {
@@ -139,35 +161,26 @@ impl Claims {
     }
 
     /// `iat` is not in the future; answers with it.
-    pub(super) fn check_issued(
-        &self,
-        now: Timestamp,
-        skew_seconds_max: u32,
-    ) -> Result<Timestamp, Refusal> {
+    pub(super) fn check_issued(&self, moment: Moment) -> Result<Timestamp, Refusal> {
         let issued = self.seconds("iat")?;
-        if issued > now.as_second().saturating_add(skew_seconds_max.into()) {
+        if issued > moment.latest() {
             return Err(invalid("iat", "in the past"));
         }
         Timestamp::from_second(issued).map_err(|_| invalid("iat", "a time in this age"))
     }
 
     /// `exp`, `iat` and, when it is there, `nbf`: it begins before it ends, is short, and holds now.
-    pub(super) fn check_times(
-        &self,
-        now: Timestamp,
-        skew_seconds_max: u32,
-    ) -> Result<Timestamp, Refusal> {
-        let skew = i64::from(skew_seconds_max);
-        let issued = self.check_issued(now, skew_seconds_max)?;
+    pub(super) fn check_times(&self, moment: Moment) -> Result<Timestamp, Refusal> {
+        let issued = self.check_issued(moment)?;
         let begins = match self.get("nbf") {
             Some(_) => self.seconds("nbf")?,
             None => issued.as_second(),
         };
         let ends = self.seconds("exp")?;
-        if begins > now.as_second().saturating_add(skew) {
+        if begins > moment.latest() {
             return Err(invalid("nbf", "in the past"));
         }
-        if ends <= now.as_second().saturating_sub(skew) {
+        if ends <= moment.earliest() {
             return Err(invalid("exp", "in the future"));
         }
         let lifetime = ends.saturating_sub(begins);
@@ -175,25 +188,6 @@ impl Claims {
             true => Ok(issued),
             false => Err(invalid("exp", "1 to 3600 seconds after it begins")),
         }
-    }
-}
-
-/// The audience asked for, if the settings allow it; without one the first of the settings.
-pub(super) fn audience(
-    asked: Option<&str>,
-    allowed: &[String],
-    settings: &Settings,
-) -> Result<String, Refusal> {
-    let mut known = allowed.iter().filter(|name| settings.get(name).is_some());
-    let Some(asked) = asked else {
-        let first = known.next().or(allowed.first());
-        return settings
-            .require(first.map_or("", String::as_str))
-            .map(str::to_owned);
-    };
-    match known.any(|name| settings.get(name) == Some(asked)) {
-        true => Ok(asked.to_owned()),
-        false => Err(invalid("aud", "an audience of the bank's settings")),
     }
 }
 

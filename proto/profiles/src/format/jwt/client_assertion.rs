@@ -7,28 +7,28 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::claims::{Claims, audience};
-use super::spec::{CLIENT_ID, JwtSpec};
+use super::claims::{Claims, Moment};
+use super::spec::{CLIENT_ID, Table};
 use super::{Facts, JwtKind};
 use crate::profile::Settings;
 use crate::refusal::Refusal;
 
 /// The longest a client assertion may be valid, in seconds: it is made for one request.
-pub(super) const LIFETIME_SECONDS_MAX: u32 = 600;
+const LIFETIME_SECONDS_MAX: u32 = 600;
 
 /// `[jwt.client_assertion]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClientAssertionSpec {
     /// `typ` of the header; none when not set.
-    pub(super) typ: Option<String>,
+    typ: Option<String>,
     /// The settings with the audiences the server takes; the first that is set is the default.
-    pub(super) audience: Vec<String>,
+    audience: Vec<String>,
     /// `exp` less `iat`, in seconds.
-    pub(super) lifetime_seconds: u32,
+    lifetime_seconds: u32,
     /// Whether `nbf` is sent.
     #[serde(default)]
-    pub(super) not_before: bool,
+    not_before: bool,
 }
 
 /// Asks for a client assertion.
@@ -39,49 +39,50 @@ pub struct ClientAssertion {
     pub audience: Option<String>,
 }
 
-pub(super) fn claims(
-    spec: &JwtSpec,
-    asked: &ClientAssertion,
-    facts: Facts<'_>,
-) -> Result<Claims, Refusal> {
-    let own = spec.client_assertion()?;
-    let client = facts.settings.require(CLIENT_ID)?;
-    let issued = spec.issued(facts.now);
-    let mut claims = Claims::default();
-    claims.set("iss", client);
-    claims.set("sub", client);
-    let aud = audience(asked.audience.as_deref(), &own.audience, facts.settings)?;
-    claims.set("aud", aud);
-    claims.set("jti", facts.jti);
-    claims.set("iat", issued);
-    claims.set_some("nbf", own.not_before.then_some(issued));
-    claims.set("exp", issued + i64::from(own.lifetime_seconds));
-    check(spec, &claims, facts.settings, facts.now)?;
-    Ok(claims)
-}
+impl ClientAssertionSpec {
+    pub(super) fn table(&self) -> Table<'_> {
+        Table {
+            kind: JwtKind::ClientAssertion,
+            name: "client_assertion",
+            typ: self.typ.as_deref(),
+            audience: Some(&self.audience),
+            lifetime_seconds: Some((self.lifetime_seconds, LIFETIME_SECONDS_MAX)),
+        }
+    }
 
-/// What holds for every client assertion; answers with `iat`.
-pub(super) fn check(
-    spec: &JwtSpec,
-    claims: &Claims,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<Timestamp, Refusal> {
-    let own = spec.client_assertion()?;
-    claims.only(&["iss", "sub", "aud", "jti", "iat", "nbf", "exp"])?;
-    let client = settings.require(CLIENT_ID)?;
-    claims.exactly("iss", client)?;
-    claims.exactly("sub", client)?;
-    claims.check_audience(&own.audience, settings)?;
-    claims.check_jti()?;
-    claims.check_times(now, spec.skew_seconds_max)
-}
+    pub(super) fn claims(
+        &self,
+        asked: &ClientAssertion,
+        facts: Facts<'_>,
+    ) -> Result<Claims, Refusal> {
+        let client = facts.settings.require(CLIENT_ID)?;
+        let mut claims = Claims::default();
+        claims.set("iss", client);
+        claims.set("sub", client);
+        claims.set(
+            "aud",
+            facts.audience(asked.audience.as_deref(), &self.audience)?,
+        );
+        claims.set("jti", facts.jti);
+        claims.set("iat", facts.issued);
+        claims.set_some("nbf", self.not_before.then_some(facts.issued));
+        claims.set("exp", facts.ends(self.lifetime_seconds));
+        Ok(claims)
+    }
 
-impl JwtSpec {
-    fn client_assertion(&self) -> Result<&ClientAssertionSpec, Refusal> {
-        let own = self.client_assertion.as_ref();
-        own.ok_or(Refusal::FormatNotAllowed {
-            what: JwtKind::ClientAssertion.name(),
-        })
+    /// What holds for every client assertion; answers with `iat`.
+    pub(super) fn check(
+        &self,
+        claims: &Claims,
+        settings: &Settings,
+        moment: Moment,
+    ) -> Result<Timestamp, Refusal> {
+        claims.only(&["iss", "sub", "aud", "jti", "iat", "nbf", "exp"])?;
+        let client = settings.require(CLIENT_ID)?;
+        claims.exactly("iss", client)?;
+        claims.exactly("sub", client)?;
+        claims.check_audience(&self.audience, settings)?;
+        claims.check_jti()?;
+        claims.check_times(moment)
     }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::claims::{Claims, invalid};
+use super::claims::{Claims, Moment, invalid};
 use super::spec::JwtSpec;
 use super::verify::Parsed;
 use super::{Facts, JwtKind, endpoint};
@@ -48,10 +48,10 @@ pub(super) fn claims(
     claims.set("jti", facts.jti);
     claims.set("htm", asked.request.method().as_str());
     claims.set("htu", endpoint(asked.request));
-    claims.set("iat", spec.issued(facts.now));
+    claims.set("iat", facts.issued);
     claims.set_some("ath", asked.access_token_sha256.map(ath));
     claims.set_some("nonce", asked.nonce);
-    check(&claims, facts.now, spec.skew_seconds_max)?;
+    check(&claims, spec.moment(facts.now))?;
     Ok(claims)
 }
 
@@ -69,7 +69,7 @@ fn ath(access_token_sha256: [u8; 32]) -> String {
 }
 
 /// What holds for every proof; answers with `iat`.
-fn check(claims: &Claims, now: Timestamp, skew_seconds_max: u32) -> Result<Timestamp, Refusal> {
+fn check(claims: &Claims, moment: Moment) -> Result<Timestamp, Refusal> {
     claims.only(&["jti", "htm", "htu", "iat", "ath", "nonce"])?;
     claims.check_jti()?;
     Method::parse(claims.text("htm")?)?;
@@ -91,7 +91,7 @@ fn check(claims: &Claims, now: Timestamp, skew_seconds_max: u32) -> Result<Times
             ));
         }
     }
-    claims.check_issued(now, skew_seconds_max)
+    claims.check_issued(moment)
 }
 
 /// What a server knows about the request that a proof came with.
@@ -135,7 +135,11 @@ pub(crate) fn verify(
     let scheme = parsed.scheme()?;
     parsed.verify(scheme, &key)?;
     let claims = &parsed.claims;
-    let issued_at = check(claims, now, expected.age_seconds_max)?;
+    let moment = Moment {
+        now,
+        skew_seconds_max: expected.age_seconds_max,
+    };
+    let issued_at = check(claims, moment)?;
     if now.duration_since(issued_at).as_secs() > i64::from(expected.age_seconds_max) {
         return Err(VerifyError::Stale {
             name: "iat".into(),

@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::claims::{Claims, audience, invalid, is_https_url, is_printable, is_scope, missing};
-use super::spec::JwtSpec;
+use super::claims::{
+    Claims, LIFETIME_SECONDS_MAX, Moment, invalid, is_https_url, is_printable, is_scope, missing,
+};
+use super::spec::Table;
 use super::{Facts, JwtKind};
 use crate::algorithm::SignatureScheme;
 use crate::profile::Settings;
@@ -21,20 +23,38 @@ use crate::refusal::Refusal;
 const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// The most entries of a list.
 const LIST_COUNT_MAX: usize = 64;
+/// Where a metadatum of one text stands, and where a list does.
+type Text = fn(&Registration) -> &Option<String>;
+type List = fn(&Registration) -> &[String];
+
 /// The metadata that are one text, by their claim (RFC 7591 §2, OpenID Connect Registration §2, RFC 8705 §2.1.2).
-const TEXTS: [&str; 9] = [
-    "application_type",
-    "client_id",
-    "id_token_signed_response_alg",
-    "request_object_signing_alg",
-    "scope",
-    "software_id",
-    "tls_client_auth_subject_dn",
-    "token_endpoint_auth_method",
-    "token_endpoint_auth_signing_alg",
+const TEXTS: [(&str, Text); 9] = [
+    ("application_type", |asked| &asked.application_type),
+    ("client_id", |asked| &asked.client_id),
+    ("id_token_signed_response_alg", |asked| {
+        &asked.id_token_signed_response_alg
+    }),
+    ("request_object_signing_alg", |asked| {
+        &asked.request_object_signing_alg
+    }),
+    ("scope", |asked| &asked.scope),
+    ("software_id", |asked| &asked.software_id),
+    ("tls_client_auth_subject_dn", |asked| {
+        &asked.tls_client_auth_subject_dn
+    }),
+    ("token_endpoint_auth_method", |asked| {
+        &asked.token_endpoint_auth_method
+    }),
+    ("token_endpoint_auth_signing_alg", |asked| {
+        &asked.token_endpoint_auth_signing_alg
+    }),
 ];
 /// The metadata that are lists of texts.
-const LISTS: [&str; 3] = ["redirect_uris", "grant_types", "response_types"];
+const LISTS: [(&str, List); 3] = [
+    ("redirect_uris", |asked| &asked.redirect_uris),
+    ("grant_types", |asked| &asked.grant_types),
+    ("response_types", |asked| &asked.response_types),
+];
 /// The claims every registration has.
 const COMMON: [&str; 6] = ["iss", "aud", "jti", "iat", "exp", "software_statement"];
 
@@ -43,13 +63,13 @@ const COMMON: [&str; 6] = ["iss", "aud", "jti", "iat", "exp", "software_statemen
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegistrationSpec {
     /// `typ` of the header; none when not set.
-    pub(super) typ: Option<String>,
+    typ: Option<String>,
     /// The setting that names the software.
     pub(super) issuer: String,
     /// The settings with the audiences the server takes; the first that is set is the default.
-    pub(super) audience: Vec<String>,
+    audience: Vec<String>,
     /// `exp` less `iat`, in seconds.
-    pub(super) lifetime_seconds: u32,
+    lifetime_seconds: u32,
 }
 
 /// Asks for a registration. What is empty is not sent.
@@ -79,76 +99,61 @@ pub struct Registration {
     pub token_endpoint_auth_signing_alg: Option<String>,
 }
 
-pub(super) fn claims(
-    spec: &JwtSpec,
-    asked: &Registration,
-    facts: Facts<'_>,
-) -> Result<Claims, Refusal> {
-    let own = spec.registration()?;
-    let issued = spec.issued(facts.now);
-    let mut claims = Claims::default();
-    claims.set("iss", facts.settings.require(&own.issuer)?);
-    let aud = audience(asked.audience.as_deref(), &own.audience, facts.settings)?;
-    claims.set("aud", aud);
-    claims.set("jti", facts.jti);
-    claims.set("iat", issued);
-    claims.set("exp", issued + i64::from(own.lifetime_seconds));
-    for name in TEXTS {
-        claims.set_some(name, text(name, asked));
+impl RegistrationSpec {
+    pub(super) fn table(&self) -> Table<'_> {
+        Table {
+            kind: JwtKind::Registration,
+            name: "registration",
+            typ: self.typ.as_deref(),
+            audience: Some(&self.audience),
+            lifetime_seconds: Some((self.lifetime_seconds, LIFETIME_SECONDS_MAX)),
+        }
     }
-    for name in LISTS {
-        let list = list(name, asked);
-        claims.set_some(name, (!list.is_empty()).then(|| list.to_vec()));
-    }
-    claims.set("software_statement", asked.software_statement.as_str());
-    check(spec, &claims, facts.settings, facts.now)?;
-    Ok(claims)
-}
 
-fn text<'a>(name: &str, asked: &'a Registration) -> Option<&'a str> {
-    let value = match name {
-        "application_type" => &asked.application_type,
-        "client_id" => &asked.client_id,
-        "id_token_signed_response_alg" => &asked.id_token_signed_response_alg,
-        "request_object_signing_alg" => &asked.request_object_signing_alg,
-        "scope" => &asked.scope,
-        "software_id" => &asked.software_id,
-        "tls_client_auth_subject_dn" => &asked.tls_client_auth_subject_dn,
-        "token_endpoint_auth_method" => &asked.token_endpoint_auth_method,
-        _ => &asked.token_endpoint_auth_signing_alg,
-    };
-    value.as_deref()
-}
+    pub(super) fn claims(&self, asked: &Registration, facts: Facts<'_>) -> Result<Claims, Refusal> {
+        let mut claims = Claims::default();
+        claims.set("iss", facts.settings.require(&self.issuer)?);
+        claims.set(
+            "aud",
+            facts.audience(asked.audience.as_deref(), &self.audience)?,
+        );
+        claims.set("jti", facts.jti);
+        claims.set("iat", facts.issued);
+        claims.set("exp", facts.ends(self.lifetime_seconds));
+        for (name, text) in TEXTS {
+            claims.set_some(name, text(asked).as_deref());
+        }
+        for (name, list) in LISTS {
+            let list = list(asked);
+            claims.set_some(name, (!list.is_empty()).then(|| list.to_vec()));
+        }
+        claims.set("software_statement", asked.software_statement.as_str());
+        Ok(claims)
+    }
 
-fn list<'a>(name: &str, asked: &'a Registration) -> &'a [String] {
-    match name {
-        "redirect_uris" => &asked.redirect_uris,
-        "grant_types" => &asked.grant_types,
-        _ => &asked.response_types,
+    /// What holds for every registration; answers with `iat`.
+    pub(super) fn check(
+        &self,
+        claims: &Claims,
+        settings: &Settings,
+        moment: Moment,
+    ) -> Result<Timestamp, Refusal> {
+        let texts = TEXTS.map(|(name, _)| name);
+        let lists = LISTS.map(|(name, _)| name);
+        claims.only(&[&COMMON[..], &texts[..], &lists[..]].concat())?;
+        let software = settings.require(&self.issuer)?;
+        claims.exactly("iss", software)?;
+        claims.check_audience(&self.audience, settings)?;
+        claims.check_jti()?;
+        for name in texts {
+            check_text(name, claims)?;
+        }
+        for name in lists {
+            check_list(name, claims)?;
+        }
+        check_statement(claims, software)?;
+        claims.check_times(moment)
     }
-}
-
-/// What holds for every registration; answers with `iat`.
-pub(super) fn check(
-    spec: &JwtSpec,
-    claims: &Claims,
-    settings: &Settings,
-    now: Timestamp,
-) -> Result<Timestamp, Refusal> {
-    let own = spec.registration()?;
-    claims.only(&[&COMMON[..], &TEXTS[..], &LISTS[..]].concat())?;
-    let software = settings.require(&own.issuer)?;
-    claims.exactly("iss", software)?;
-    claims.check_audience(&own.audience, settings)?;
-    claims.check_jti()?;
-    for name in TEXTS {
-        check_text(name, claims)?;
-    }
-    for name in LISTS {
-        check_list(name, claims)?;
-    }
-    check_statement(claims, software)?;
-    claims.check_times(now, spec.skew_seconds_max)
 }
 
 fn check_text(name: &'static str, claims: &Claims) -> Result<(), Refusal> {
@@ -235,12 +240,4 @@ fn claims_of(statement: &str) -> Option<Map<String, Value>> {
     decode(signature)?;
     super::verify::object(&decode(protected)?).ok()?;
     super::verify::object(&decode(payload)?).ok()
-}
-
-impl JwtSpec {
-    fn registration(&self) -> Result<&RegistrationSpec, Refusal> {
-        self.registration.as_ref().ok_or(Refusal::FormatNotAllowed {
-            what: JwtKind::Registration.name(),
-        })
-    }
 }

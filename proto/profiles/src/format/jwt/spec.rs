@@ -7,12 +7,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::body::BodySpec;
-use super::claims::LIFETIME_SECONDS_MAX;
-use super::client_assertion::{self, ClientAssertionSpec};
-use super::dpop_proof;
+use super::claims::Moment;
+use super::client_assertion::ClientAssertionSpec;
 use super::registration::RegistrationSpec;
 use super::request_object::RequestObjectSpec;
-use super::{JwtKind, request_object};
+use super::{JwtKind, dpop_proof};
 use crate::algorithm::{KeyType, SignatureScheme};
 use crate::format::key_id::KeyId;
 use crate::profile::Summary;
@@ -52,6 +51,26 @@ fn skew() -> u32 {
     SKEW_SECONDS_MAX
 }
 
+/// A table of `[jwt]`, as far as they are alike.
+#[derive(Clone, Copy)]
+pub(super) struct Table<'a> {
+    pub(super) kind: JwtKind,
+    /// As it stands in the profile.
+    pub(super) name: &'static str,
+    /// `typ` of the header; none when not set.
+    pub(super) typ: Option<&'a str>,
+    /// The settings with the audiences taken, for kinds that have them there.
+    pub(super) audience: Option<&'a [String]>,
+    /// `exp` less `iat` and the most it may be, for kinds that end.
+    pub(super) lifetime_seconds: Option<(u32, u32)>,
+}
+
+/// The table of a kind of JWT; a kind without one is not signed.
+pub(super) fn own<T>(table: &Option<T>, kind: JwtKind) -> Result<&T, Refusal> {
+    let not_allowed = Refusal::FormatNotAllowed { what: kind.name() };
+    table.as_ref().ok_or(not_allowed)
+}
+
 impl JwtSpec {
     /// The scheme for keys of this type.
     pub(super) fn scheme(&self, key: KeyType) -> Result<SignatureScheme, Refusal> {
@@ -60,21 +79,25 @@ impl JwtSpec {
     }
 
     /// `iat`, in seconds since 1970.
-    pub(super) fn issued(&self, now: Timestamp) -> i64 {
+    pub(crate) fn issued(&self, now: Timestamp) -> i64 {
         now.as_second() + self.iat_offset_seconds
+    }
+
+    /// When claims are judged at `now`.
+    pub(super) fn moment(&self, now: Timestamp) -> Moment {
+        Moment {
+            now,
+            skew_seconds_max: self.skew_seconds_max,
+        }
     }
 
     /// `typ` of the header of this kind.
     pub(super) fn typ(&self, kind: JwtKind) -> Result<Option<&str>, Refusal> {
-        let typ = match kind {
-            JwtKind::ClientAssertion => self.client_assertion.as_ref().map(|own| &own.typ),
-            JwtKind::RequestObject => self.request_object.as_ref().map(|own| &own.typ),
-            JwtKind::Registration => self.registration.as_ref().map(|own| &own.typ),
-            JwtKind::Body => self.body.as_ref().map(|own| &own.typ),
-            JwtKind::DpopProof => return Ok(self.dpop_proof.then_some(dpop_proof::TYP)),
-        };
-        let not_allowed = Refusal::FormatNotAllowed { what: kind.name() };
-        typ.map(Option::as_deref).ok_or(not_allowed)
+        if kind == JwtKind::DpopProof {
+            return Ok(self.dpop_proof.then_some(dpop_proof::TYP));
+        }
+        let table = self.tables().find(|table| table.kind == kind);
+        Ok(own(&table, kind)?.typ)
     }
 
     /// The settings it reads, and whether it goes without. Where several audiences are taken, any one is enough.
@@ -99,11 +122,19 @@ impl JwtSpec {
         settings
     }
 
-    fn audiences(&self) -> impl Iterator<Item = &Vec<String>> {
-        let assertion = self.client_assertion.iter().map(|own| &own.audience);
-        let request = self.request_object.iter().map(|own| &own.audience);
-        let registration = self.registration.iter().map(|own| &own.audience);
-        assertion.chain(request).chain(registration)
+    fn audiences(&self) -> impl Iterator<Item = &[String]> {
+        self.tables().filter_map(|table| table.audience)
+    }
+
+    /// The tables that are there.
+    fn tables(&self) -> impl Iterator<Item = Table<'_>> {
+        let assertion = self.client_assertion.as_ref().map(|own| own.table());
+        let request = self.request_object.as_ref().map(|own| own.table());
+        let registration = self.registration.as_ref().map(|own| own.table());
+        let body = self.body.as_ref().map(|own| own.table());
+        [assertion, request, registration, body]
+            .into_iter()
+            .flatten()
     }
 
     /// What makes no sense, in words.
@@ -118,21 +149,21 @@ impl JwtSpec {
         if self.skew_seconds_max > 60 {
             return Some("skew_seconds_max: at most 60 seconds".into());
         }
-        if !self.dpop_proof && self.kinds().is_empty() {
+        if !self.dpop_proof && self.tables().next().is_none() {
             return Some("name a kind of JWT, for example [jwt.client_assertion]".into());
         }
-        if self.audiences().any(Vec::is_empty) {
+        if self.audiences().any(<[String]>::is_empty) {
             return Some("audience: name the setting with it, for example \"issuer\"".into());
         }
         let own = self.request_object.as_ref();
         self.typ_complaint()
             .or_else(|| self.lifetime_complaint())
-            .or_else(|| own.and_then(request_object::RequestObjectSpec::complaint))
+            .or_else(|| own.and_then(RequestObjectSpec::complaint))
     }
 
     /// The kinds of JWTs it signs, in a line.
     pub(crate) fn summary(&self) -> Summary {
-        let kinds = self.kinds().into_iter().map(|(name, _)| name);
+        let kinds = self.tables().map(|table| table.name);
         let proofs = self.dpop_proof.then_some("dpop_proof");
         let key_id = self.key_id.as_ref().map(KeyId::spelled);
         Summary {
@@ -143,62 +174,29 @@ impl JwtSpec {
         }
     }
 
-    fn kinds(&self) -> Vec<(&'static str, Option<&str>)> {
-        let assertion = self.client_assertion.as_ref().map(|own| &own.typ);
-        let request = self.request_object.as_ref().map(|own| &own.typ);
-        let registration = self.registration.as_ref().map(|own| &own.typ);
-        let body = self.body.as_ref().map(|own| &own.typ);
-        let kinds = [
-            ("client_assertion", assertion),
-            ("request_object", request),
-            ("registration", registration),
-            ("body", body),
-        ];
-        let there = kinds.into_iter();
-        there
-            .filter_map(|(name, typ)| Some((name, typ?.as_deref())))
-            .collect()
-    }
-
     fn typ_complaint(&self) -> Option<String> {
-        let kinds = self.kinds();
-        for (index, (name, typ)) in kinds.iter().enumerate() {
+        let mut earlier: Vec<&str> = Vec::new();
+        for Table { name, typ, .. } in self.tables() {
             let Some(typ) = typ else { continue };
             let byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
             if typ.is_empty() || !typ.bytes().all(byte) {
                 return Some(format!("{name}.typ: a media subtype like `JWT`"));
             }
-            let rival = |(_, other): &&(_, Option<&str>)| *other == Some(*typ);
-            let taken = kinds.iter().take(index).find(rival);
-            if *typ == dpop_proof::TYP || (*typ != "JWT" && taken.is_some()) {
+            if typ == dpop_proof::TYP || (typ != "JWT" && earlier.contains(&typ)) {
                 return Some(format!(
                     "{name}.typ: `{typ}` is that of another kind of JWT"
                 ));
             }
+            earlier.push(typ);
         }
         None
     }
 
     fn lifetime_complaint(&self) -> Option<String> {
-        let assertion = self
-            .client_assertion
-            .as_ref()
-            .map(|own| own.lifetime_seconds);
-        let request = self.request_object.as_ref().map(|own| own.lifetime_seconds);
-        let registration = self.registration.as_ref().map(|own| own.lifetime_seconds);
-        let limits = [
-            (
-                "client_assertion",
-                assertion,
-                client_assertion::LIFETIME_SECONDS_MAX,
-            ),
-            ("request_object", request, LIFETIME_SECONDS_MAX),
-            ("registration", registration, LIFETIME_SECONDS_MAX),
-        ];
-        let fits = |lifetime: u32, max: u32| (1..=max).contains(&lifetime);
-        let wrong =
-            |(_, lifetime, max): &(_, Option<u32>, u32)| !lifetime.is_none_or(|l| fits(l, *max));
-        let (name, _, max) = limits.into_iter().find(wrong)?;
-        Some(format!("{name}.lifetime_seconds: 1 to {max} seconds"))
+        self.tables().find_map(|table| {
+            let (lifetime, max) = table.lifetime_seconds?;
+            let fits = (1..=max).contains(&lifetime);
+            (!fits).then(|| format!("{}.lifetime_seconds: 1 to {max} seconds", table.name))
+        })
     }
 }

@@ -9,12 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::claims::Claims;
-use super::spec::JwtSpec;
-use super::{CLAIMS_BYTES_MAX, JwtKind, body, client_assertion, registration, request_object};
+use super::spec::{JwtSpec, own};
+use super::{CLAIMS_BYTES_MAX, JwtKind};
 use crate::algorithm::{PublicKey, SignatureScheme};
 use crate::format::json;
-use crate::refusal::Refusal;
-use crate::verify::{Context, Verified, VerifyError};
+use crate::verify::{Context, Verified, VerifiedJwt, VerifyError};
 
 /// The longest JWT read, in characters.
 const JWT_CHARS_MAX: usize = CLAIMS_BYTES_MAX * 4 / 3 + 16 * 1024;
@@ -45,26 +44,18 @@ pub(crate) fn verify(
     jwt: &str,
     expected: Expected<'_>,
     context: Context<'_>,
-) -> Result<(Verified, Map<String, Value>), VerifyError> {
+) -> Result<VerifiedJwt, VerifyError> {
     let jwt = Parsed::parse(jwt)?;
     let key = context.certificate.public_key();
     let scheme = spec.scheme(key.key_type())?;
     check_header(spec, &jwt, expected, scheme, context)?;
     jwt.verify(scheme, key)?;
-    let (claims, settings, now) = (&jwt.claims, context.settings, context.now);
+    let (claims, settings, moment) = (&jwt.claims, context.settings, spec.moment(context.now));
+    let body = || own(&spec.body, JwtKind::Body);
     let issued_at = match expected {
-        Expected::Kind(JwtKind::ClientAssertion) => {
-            client_assertion::check(spec, claims, settings, now)?
-        }
-        Expected::Kind(JwtKind::RequestObject) => {
-            request_object::check(spec, claims, settings, now)?
-        }
-        Expected::Kind(JwtKind::Registration) => registration::check(spec, claims, settings, now)?,
-        Expected::RequestBody { url } => body::check_request(spec, claims, url, settings, now)?,
-        Expected::AnswerBody => body::check_answer(spec, claims, settings, now)?,
-        Expected::Kind(kind @ (JwtKind::DpopProof | JwtKind::Body)) => {
-            return Err(Refusal::FormatNotAllowed { what: kind.name() }.into());
-        }
+        Expected::Kind(kind) => super::check(spec, kind, claims, settings, moment)?,
+        Expected::RequestBody { url } => body()?.check_request(claims, url, settings, moment)?,
+        Expected::AnswerBody => body()?.check_answer(claims, settings, moment)?,
     };
     let fields = std::iter::once("jws.protected".to_owned()).chain(claims.fields());
     let verified = Verified {
@@ -72,7 +63,10 @@ pub(crate) fn verify(
         signed_fields: fields.collect(),
         issued_at: Some(issued_at),
     };
-    Ok((verified, jwt.claims.into_members()))
+    Ok(VerifiedJwt {
+        verified,
+        claims: jwt.claims.into_members(),
+    })
 }
 
 fn check_header(

@@ -346,3 +346,39 @@ fn ed25519_signatures_come_out_the_same() {
     }
     assert_eq!(made, 2);
 }
+
+/// The request that eBay's own verifier gives as its sample, under the shipped profile.
+#[test]
+fn what_ebay_publishes_comes_out_the_same() {
+    let Some(file) = vectors("ebay_rfc9421.json") else {
+        return;
+    };
+    let text = |name: &str| file[name].as_str().unwrap();
+    let certificate = certificate_for(&STANDARD.decode(text("public_key_spki_b64")).unwrap());
+    let asked = request(
+        text("method"),
+        text("target"),
+        text("authority"),
+        &headers(&file),
+        text("body"),
+    );
+    let settings = [("signature_key", text("x_ebay_signature_key"))];
+    let now = Timestamp::from_second(file["created"].as_i64().unwrap()).unwrap();
+    let prepared =
+        profile("ebay").prepare(&asked, &certificate, &settings.into_iter().collect(), now);
+    let signature = text("signature").strip_prefix("sig1=:").unwrap();
+    let signature = STANDARD.decode(signature.trim_end_matches(':')).unwrap();
+    let signed = prepared.unwrap().assemble(&signature).unwrap();
+    let mut set = signed.headers().to_vec();
+    set.iter_mut()
+        .for_each(|(name, _)| name.make_ascii_lowercase());
+    set.sort_unstable();
+    let published = [
+        "content_digest",
+        "signature",
+        "signature_input",
+        "x_ebay_signature_key",
+    ];
+    let published = published.map(|name| (name.replace('_', "-"), text(name).to_owned()));
+    assert_eq!(set, published);
+}
