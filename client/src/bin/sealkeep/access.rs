@@ -2,8 +2,9 @@
 //!
 //! In: a file of callers. Out: callers with their roles and grants. Never: a grant that the file does not say.
 
+mod file;
+
 use crate::failure::Failure;
-use crate::files;
 use crate::pages::{self, PAGE_SIZE};
 use crate::report::{Report, table};
 use crate::words::{operations, role};
@@ -36,7 +37,7 @@ impl Verb {
     ) -> Result<Report, Failure> {
         match self {
             Self::Apply { file, check } => {
-                let callers = files::callers(&file)?;
+                let callers = file::callers(&file)?;
                 apply(&connect()?, callers, check).await
             }
             Self::List => list(&connect()?).await,

@@ -2,8 +2,9 @@
 //!
 //! In: a file of banks, names. Out: the banks as the service has them. Never: a binding set by hand; activation does that.
 
+mod file;
+
 use crate::failure::Failure;
-use crate::files;
 use crate::pages::{self, PAGE_SIZE};
 use crate::report::{Report, pairs, table};
 use crate::words::{environment, name, procedure, short};
@@ -42,7 +43,7 @@ impl Verb {
     ) -> Result<Report, Failure> {
         match self {
             Self::Apply { file, check } => {
-                let banks = files::banks(&file)?;
+                let banks = file::banks(&file)?;
                 apply(&connect()?, banks, check).await
             }
             Self::List => list(&connect()?).await,
