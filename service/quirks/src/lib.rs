@@ -101,6 +101,8 @@ pub enum Basis {
 pub enum Effect {
     /// Keys are made without `CKA_ALLOWED_MECHANISMS`.
     OmitAllowedMechanisms,
+    /// Keys are made without `CKA_COPYABLE`.
+    OmitCopyable,
 }
 
 /// What a module says of itself (PKCS#11 v2.40 section 3.1, `CK_INFO`), and the name of its file.
