@@ -18,6 +18,7 @@ mod call_clock;
 mod config;
 mod counts;
 mod decrypt;
+pub mod doctor;
 mod generate;
 mod init_string;
 mod job_queue;
