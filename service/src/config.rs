@@ -190,6 +190,7 @@ impl Config {
             session_count: token.session_count,
             queue_length_max: token.queue_length_max as usize,
             allow_spy: token.allow_spy,
+            init_string: token.init_string.clone(),
         }
     }
 

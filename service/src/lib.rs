@@ -74,6 +74,7 @@ pub mod bench_worker;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod doctor;
 pub mod domain;
 pub mod grpc;
 pub mod metrics;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use sealkeep_service::config::{Config, LogFormat};
+use sealkeep_service::doctor::{self, Output};
 use sealkeep_service::domain::CallerName;
 use sealkeep_service::run::{self, RunError};
 use sealkeep_service::{backend, process};
@@ -72,6 +73,9 @@ enum Command {
         #[arg(long, default_value_t = 8)]
         seconds: u64,
     },
+    /// About the token.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Hold the token for a service; the service starts it.
     #[command(hide = true)]
     TokenWorker {
@@ -87,13 +91,30 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Try what the service may ask of the token: what works, what is degraded, what to do. Makes test keys and destroys
+    /// them; works beside a running service. Exit code 1 when the token cannot sign.
+    Doctor {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// How the report looks.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Output,
+        /// Take the PIN from this environment variable. Insecure: other processes of the user can read it.
+        #[arg(long, value_name = "VARIABLE")]
+        pin_env_insecure: Option<String>,
+    },
+}
+
 fn caller_name(text: &str) -> Result<CallerName, String> {
     CallerName::try_from(text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn main() -> ExitCode {
     match act(Arguments::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(&error);
             ExitCode::from(error.exit_code())
@@ -113,7 +134,7 @@ fn complain(error: &RunError) {
 }
 
 #[allow(clippy::print_stdout, reason = "the answer of a command")]
-fn act(command: Command) -> Result<(), RunError> {
+fn act(command: Command) -> Result<ExitCode, RunError> {
     match command {
         Command::Init { config, officer } => {
             let config = Config::read(&config)?;
@@ -149,6 +170,18 @@ fn act(command: Command) -> Result<(), RunError> {
             let measuring = bench_worker::run(&config, in_flight, duration);
             println!("{}", runtime(1)?.block_on(measuring)?);
         }
+        Command::Token(TokenCommand::Doctor {
+            config,
+            output,
+            pin_env_insecure,
+        }) => {
+            let report = doctor::run(&Config::read(&config)?, pin_env_insecure.as_deref(), output)?;
+            print!("{}", report.text);
+            return Ok(match report.signs {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            });
+        }
         Command::TokenWorker { log_format } => {
             log(log_format);
             backend::worker::run_worker()?;
@@ -165,7 +198,7 @@ fn act(command: Command) -> Result<(), RunError> {
             runtime(threads)?.block_on(run::run(config, pin_env_insecure))?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime(worker_threads: usize) -> std::io::Result<tokio::runtime::Runtime> {

@@ -6,13 +6,15 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It prints a report.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use sealkeep_pkcs11_tests::laws::{Finding, LAWS, Law, Line, Quirks, Report, Subject};
+use sealkeep_pkcs11_tests::laws::{
+    Described, Exceptions, Finding, LAWS, Law, Line, Report, Subject,
+};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -49,6 +51,9 @@ struct Arguments {
     /// Try one law in this process and print its finding.
     #[arg(long, hide = true)]
     in_process: Option<u16>,
+    /// Print what the module says of itself, from this process.
+    #[arg(long, hide = true)]
+    describe: bool,
 }
 
 fn main() -> ExitCode {
@@ -68,7 +73,11 @@ fn run(arguments: &Arguments) -> Result<bool> {
         println!("{}", serde_json::to_string(&finding)?);
         return Ok(true);
     }
-    let quirks = quirks(arguments.quirks.as_deref())?;
+    if arguments.describe {
+        let described = Described::of(&subject(arguments)?).unwrap_or_default();
+        println!("{}", serde_json::to_string(&described)?);
+        return Ok(true);
+    }
     let wanted: Vec<_> = match arguments.laws.as_slice() {
         [] => LAWS.iter().collect(),
         numbers => numbers
@@ -78,17 +87,18 @@ fn run(arguments: &Arguments) -> Result<bool> {
     };
     // Said before any process starts: a file that cannot be read is not the module's fault.
     subject(arguments)?;
+    let exceptions = exceptions(arguments)?;
     let mut report = Report {
         module: arguments.module.clone(),
         token: arguments.token_label.clone(),
         lines: Vec::new(),
     };
     for law in wanted {
-        let (finding, took) = examine(law)?;
+        let (output, took) = in_own_process(&["--in-process", &law.number.to_string()])?;
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         report
             .lines
-            .push(Line::new(law, finding, &quirks, &arguments.module, ms));
+            .push(Line::new(law, finding(&output), &exceptions, ms));
     }
     match arguments.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
@@ -101,12 +111,21 @@ fn law(number: u16) -> Result<&'static Law> {
     Law::numbered(number).with_context(|| format!("there is no law {number}"))
 }
 
-fn quirks(file: Option<&Path>) -> Result<Quirks> {
-    let Some(file) = file else {
-        return Ok(Quirks::shipped()?);
+/// What is known of the module. One that does not live to describe itself is known by the name of its file alone.
+fn exceptions(arguments: &Arguments) -> Result<Exceptions> {
+    let (output, _) = in_own_process(&["--describe"])?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let described: Option<Described> = told
+        .lines()
+        .rev()
+        .find_map(|line| serde_json::from_str(line).ok());
+    let described = described.unwrap_or_default();
+    let Some(file) = &arguments.quirks else {
+        return Ok(Exceptions::of(None, &arguments.module, &described)?);
     };
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    Quirks::parse(&text).with_context(|| file.display().to_string())
+    let name = || file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(name)?;
+    Exceptions::of(Some(&text), &arguments.module, &described).with_context(name)
 }
 
 fn subject(arguments: &Arguments) -> Result<Subject> {
@@ -128,22 +147,21 @@ fn subject(arguments: &Arguments) -> Result<Subject> {
     })
 }
 
-/// Tries a law in a process of its own.
+/// Runs this program again, with the same arguments and some more.
 #[allow(clippy::disallowed_methods)] // A report says how long things took.
-fn examine(law: &Law) -> Result<(Finding, Duration)> {
+fn in_own_process(more: &[&str]) -> Result<(Output, Duration)> {
     let started = Instant::now();
     let mut command = Command::new("timeout");
     command
         .arg(LAW_SECONDS_MAX.to_string())
-        .arg(std::env::current_exe()?);
-    command
+        .arg(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
-        .args(["--in-process", &law.number.to_string()]);
+        .args(more);
     let output = command
         .stdin(Stdio::null())
         .output()
         .context("cannot start a process for a law")?;
-    Ok((finding(&output), started.elapsed()))
+    Ok((output, started.elapsed()))
 }
 
 /// What a process told, or how it ended.

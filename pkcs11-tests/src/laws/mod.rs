@@ -1,7 +1,8 @@
 //! What any PKCS#11 module must keep for Sealkeep, as numbered laws.
 //!
 //! In: a [`Subject`]: a module, a token, its PIN. Out: for each law whether it is kept. A law knows nothing of the
-//! module but that; what a module is known to do otherwise stands in `quirks.toml` and excuses it by number.
+//! module but that; what a module is known to do otherwise stands in the table of `sealkeep-quirks` and excuses it by
+//! number.
 //! Each law wants a process of its own, for it loads, finalizes and loads again (`pkcs11-laws` does so). It makes test
 //! keys in the token and destroys them, never touches another object, and never tries a wrong PIN unless it may.
 
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-pub use quirks::{Quirk, Quirks, QuirksError};
+pub use quirks::{Described, Exceptions, ExceptionsError};
 pub use report::{Line, Report};
 
 /// The module and token that are examined.

@@ -1,76 +1,83 @@
-//! What modules are known to do otherwise, as data.
+//! Which laws a module is excused from.
 //!
-//! In: TOML, ours (`quirks.toml`) or somebody else's. Out: which laws a module is excused from, and why.
+//! In: the table of quirks that the service reads too (`sealkeep-quirks`), and what a module says of itself. Out: what
+//! is known of the module and a law. Never: an exception for a law that does not exist.
 
-use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+use sealkeep_quirks::{Identity, Quirk, Quirks, QuirksError};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::Law;
+use super::bench::Bench;
+use super::{Finding, Law, Subject};
 
-/// The table that comes with the examiner.
-const SHIPPED: &str = include_str!("quirks.toml");
-
-/// All known exceptions.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quirks {
-    #[serde(rename = "quirk", default)]
-    list: Vec<Quirk>,
+/// What a module says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// `manufacturerID` of `CK_INFO`.
+    pub manufacturer: String,
+    /// `libraryDescription` of `CK_INFO`.
+    pub library: String,
 }
 
-/// One module's way with one law.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Quirk {
-    /// The beginning of the file name of the module.
-    pub module: String,
-    /// The law that it does not keep.
-    pub law: u16,
-    /// What it does instead.
-    pub does: String,
-    /// What Sealkeep does about it.
-    pub so: String,
-}
-
-/// Why a table of quirks is not one.
+/// Why a table of quirks excuses nothing.
 #[derive(Debug, Error)]
-pub enum QuirksError {
-    /// It is not TOML, or has other fields.
-    #[error("the table of quirks is not well formed: {0}")]
-    Format(#[from] toml::de::Error),
+pub enum ExceptionsError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Table(#[from] QuirksError),
     /// It names a law that does not exist.
     #[error("the table of quirks names law {0}, which does not exist")]
     LawUnknown(u16),
 }
 
-impl Quirks {
-    /// The table that comes with the examiner.
+/// What is known of one module.
+#[derive(Debug, Clone)]
+pub struct Exceptions(Vec<Quirk>);
+
+impl Described {
+    /// Asks the module; in a process of its own, as every law.
     ///
     /// # Errors
-    /// Never with the file that a test parses.
-    pub fn shipped() -> Result<Self, QuirksError> {
-        Self::parse(SHIPPED)
-    }
-
-    /// # Errors
-    /// [`QuirksError`].
-    pub fn parse(text: &str) -> Result<Self, QuirksError> {
-        let quirks: Self = toml::from_str(text)?;
-        let unknown = quirks
-            .list
-            .iter()
-            .find(|quirk| Law::numbered(quirk.law).is_none());
-        unknown.map_or(Ok(quirks.clone()), |quirk| {
-            Err(QuirksError::LawUnknown(quirk.law))
+    /// What [`Law::check`] would find of a module that does not start.
+    pub fn of(subject: &Subject) -> Result<Self, Finding> {
+        let info = Bench::new(subject)?.context.get_library_info()?;
+        Ok(Self {
+            manufacturer: info.manufacturer_id().trim().to_owned(),
+            library: info.library_description().trim().to_owned(),
         })
     }
+}
 
-    /// The exception of a module from a law.
-    pub fn excuse(&self, module: &std::path::Path, law: u16) -> Option<&Quirk> {
-        let file = module.file_name()?.to_string_lossy().into_owned();
-        self.list
-            .iter()
-            .find(|quirk| quirk.law == law && file.starts_with(&quirk.module))
+impl Exceptions {
+    /// The quirks of a module in the shipped table, or in somebody's own.
+    ///
+    /// # Errors
+    /// [`ExceptionsError`].
+    pub fn of(
+        table: Option<&str>,
+        module: &Path,
+        described: &Described,
+    ) -> Result<Self, ExceptionsError> {
+        let own = table.map(Quirks::parse).transpose()?;
+        let table = own.as_ref().unwrap_or_else(|| Quirks::shipped());
+        let mut laws = table.all().filter_map(|quirk| quirk.law);
+        if let Some(unknown) = laws.find(|law| Law::numbered(*law).is_none()) {
+            return Err(ExceptionsError::LawUnknown(unknown));
+        }
+        let file = module.file_name().map(PathBuf::from).unwrap_or_default();
+        let identity = Identity {
+            manufacturer: &described.manufacturer,
+            library: &described.library,
+            file: &file.to_string_lossy(),
+        };
+        Ok(Self(table.of(identity).cloned().collect()))
+    }
+
+    /// What is known of the module and a law.
+    pub fn from_law(&self, law: u16) -> Option<&Quirk> {
+        self.0.iter().find(|quirk| quirk.law == Some(law))
     }
 }
 
@@ -78,42 +85,33 @@ impl Quirks {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::path::Path;
-
     use super::*;
 
+    const TABLE: &str = "[[module]]\nname = 'One'\nversions = '1'\nfile = 'libone'\n[[module.quirk]]\n\
+        id = 'one'\nseverity = 'note'\nbasis = 'reported'\ndoes = 'this'\nso = 'that'\nlaw = ";
+
+    fn excused(table: Option<&str>, module: &str, law: u16) -> bool {
+        let exceptions = Exceptions::of(table, Path::new(module), &Described::default());
+        exceptions.unwrap().from_law(law).is_some()
+    }
+
     #[test]
-    fn the_shipped_table_is_well_formed() {
-        Quirks::shipped().unwrap();
+    fn the_shipped_table_names_laws_that_exist() {
+        assert!(excused(None, "/usr/lib/p11-kit-client.so", 42));
     }
 
     #[test]
     fn an_exception_is_for_one_module_and_one_law() {
-        let text = "[[quirk]]\nmodule = 'libone'\nlaw = 1\ndoes = 'this'\nso = 'that'";
-        let quirks = Quirks::parse(text).unwrap();
-        let excused = |module: &str, law| quirks.excuse(Path::new(module), law).is_some();
-        assert!(excused("/usr/lib/libone.so.3", 1));
-        assert!(!excused("/usr/lib/libone.so.3", 2) && !excused("/usr/libone/other.so", 1));
+        let table = format!("{TABLE}1");
+        assert!(excused(Some(&table), "/usr/lib/libone.so.3", 1));
+        assert!(!excused(Some(&table), "/usr/lib/libone.so.3", 2));
+        assert!(!excused(Some(&table), "/usr/libone/other.so", 1));
     }
 
     #[test]
-    fn refuses_a_law_that_does_not_exist_and_fields_it_does_not_know() {
-        let quirk = |law: &str| {
-            Quirks::parse(&format!(
-                "[[quirk]]\nmodule = 'x'\ndoes = ''\nso = ''\n{law}"
-            ))
-        };
-        assert!(
-            quirk("law = 9999")
-                .unwrap_err()
-                .to_string()
-                .contains("9999")
-        );
-        assert!(
-            quirk("law = 1\nwhy = ''")
-                .unwrap_err()
-                .to_string()
-                .contains("`why`")
-        );
+    fn refuses_a_law_that_does_not_exist() {
+        let table = format!("{TABLE}9999");
+        let error = Exceptions::of(Some(&table), Path::new("x"), &Described::default());
+        assert!(error.unwrap_err().to_string().contains("9999"));
     }
 }

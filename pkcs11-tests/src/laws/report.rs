@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Finding, Law, Quirks};
+use super::{Exceptions, Finding, Law};
 
 /// What was found about one module.
 #[derive(Debug, Clone, Serialize)]
@@ -41,15 +41,9 @@ pub struct Line {
 
 impl Line {
     /// A finding with what is known about the module.
-    pub fn new(
-        law: &Law,
-        finding: Finding,
-        quirks: &Quirks,
-        module: &std::path::Path,
-        ms: u64,
-    ) -> Self {
-        let exception = quirks
-            .excuse(module, law.number)
+    pub fn new(law: &Law, finding: Finding, exceptions: &Exceptions, ms: u64) -> Self {
+        let exception = exceptions
+            .from_law(law.number)
             .map(|it| format!("{}; {}", it.does, it.so));
         Self {
             law: law.number,

@@ -6,7 +6,9 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass};
 use sealkeep_profiles::algorithm::SignatureScheme;
-use sealkeep_service::backend::{BackendError, KeyBackend, KeyEvidence, KeyId, KeySpec, KeyUsage};
+use sealkeep_service::backend::{
+    BackendError, KeyBackend, KeyEvidence, KeyId, KeyLimits, KeySpec, KeyUsage,
+};
 
 use super::support::*;
 
@@ -145,6 +147,15 @@ case!(generated_keys_prove_that_they_never_left, hsm => {
             always_sensitive: true,
             never_extractable: true,
             local: true,
+            limits: KeyLimits {
+                sign: Some(true),
+                decrypt: Some(false),
+                unwrap: Some(false),
+                derive: Some(false),
+                modifiable: Some(false),
+                copyable: Some(false),
+                mechanisms: Some(true),
+            },
         });
         assert_eq!(adopt(&backend, &made.key).outcome, Ok(made.evidence));
         assert_eq!(wait(backend.public_key(&made.key, later())), Ok(made.spki_der));

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod decrypt;
+mod doctor;
 mod faults;
 mod faulty;
 mod identity;

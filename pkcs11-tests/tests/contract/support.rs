@@ -180,6 +180,7 @@ pub(crate) fn config(hsm: &SoftHsm) -> Pkcs11Config {
         session_count: 4,
         queue_length_max: 4096,
         allow_spy: false,
+        init_string: None,
     }
 }
 

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod nss;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sealkeep_pkcs11_tests::{RemoteHsm, SoftHsm};
+use sealkeep_pkcs11_tests::{NssToken, RemoteHsm, SoftHsm};
 use serde_json::Value;
 
 /// Runs the examiner, as its users do.
@@ -83,10 +81,16 @@ fn softhsm_behind_a_socket_keeps_the_laws_as_known() {
 
 #[test]
 fn nss_keeps_the_laws_as_known() {
-    let token = nss::Nss::new();
+    let token = NssToken::new();
     let init_string = token.init_string();
     let more = ["--init-string", init_string.as_str()];
-    keeps_the_laws_as_known(&nss::module(), nss::LABEL, &token.pin_file(), &more, &[]);
+    keeps_the_laws_as_known(
+        &NssToken::module(),
+        NssToken::LABEL,
+        &token.pin_file(),
+        &more,
+        &[],
+    );
 }
 
 /// The report of a module between SoftHSM and the examiner that breaks things.

@@ -155,6 +155,28 @@ pub struct KeyEvidence {
     pub never_extractable: bool,
     /// `CKA_LOCAL`: it was generated inside this token, not imported.
     pub local: bool,
+    /// What it may be used for. Evidence from before these were read has none of them.
+    #[serde(default)]
+    pub limits: KeyLimits,
+}
+
+/// What a token lets be done with a private key; `None` where it does not say (PKCS#11 v2.40 sections 4.4, 4.7, 4.9).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeyLimits {
+    /// `CKA_SIGN`.
+    pub sign: Option<bool>,
+    /// `CKA_DECRYPT`.
+    pub decrypt: Option<bool>,
+    /// `CKA_UNWRAP`.
+    pub unwrap: Option<bool>,
+    /// `CKA_DERIVE`.
+    pub derive: Option<bool>,
+    /// `CKA_MODIFIABLE`.
+    pub modifiable: Option<bool>,
+    /// `CKA_COPYABLE`.
+    pub copyable: Option<bool>,
+    /// `CKA_ALLOWED_MECHANISMS` names the mechanisms it may be used with.
+    pub mechanisms: Option<bool>,
 }
 
 impl KeyEvidence {
@@ -248,6 +270,7 @@ mod tests {
             always_sensitive: true,
             never_extractable: true,
             local: true,
+            limits: KeyLimits::default(),
         };
         assert!(born.is_born_here());
         let imported = KeyEvidence {

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 pub use error::BackendError;
 pub use key::{
-    Adopted, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, KeyUsage, RSA_BITS_MAX,
+    Adopted, GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef, KeySpec, KeyUsage, RSA_BITS_MAX,
     RSA_BITS_MIN, TokenInfo,
 };
 

@@ -1,6 +1,7 @@
 //! What TOML cannot say: ranges, and what must not stand beside what.
 
 use super::Config;
+use crate::backend::pkcs11::is_init_string;
 
 /// Receivers of alerts, at most.
 const WEBHOOKS_MAX: usize = 16;
@@ -28,6 +29,9 @@ impl Config {
         }
         if !(1..=1_000_000).contains(&token.worker_crashes_per_minute_max) {
             return Err(("token.worker_crashes_per_minute_max", "1 to 1000000"));
+        }
+        if !token.init_string.as_deref().is_none_or(is_init_string) {
+            return Err(("token.init_string", "1 to 1024 bytes without a zero byte"));
         }
         if token.pin_file.is_some() && token.pin_credential.is_some() {
             return Err((

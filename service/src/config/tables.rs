@@ -49,6 +49,8 @@ pub struct TokenConfig {
     /// Requests that may wait for a session.
     #[serde(default = "default_queue")]
     pub queue_length_max: u32,
+    /// What the module wants to hear at `C_Initialize`; most want nothing.
+    pub init_string: Option<String>,
     /// Lets the module be pkcs11-spy, which prints the PIN. For tests.
     #[serde(default)]
     pub allow_spy: bool,

@@ -42,6 +42,7 @@ use sealkeep_proto::v1::status_service_server::StatusServiceServer;
 use sealkeep_proto::v1::tls_service_server::TlsServiceServer;
 use sealkeep_proto::v1::watch_service_server::WatchServiceServer;
 use tonic::transport::Server;
+use tower::util::MapResponseLayer;
 
 use crate::audit::AuditLog;
 use crate::backend::KeyBackend;
@@ -125,7 +126,7 @@ pub async fn serve(
     }
     Server::builder()
         .layer(meter::MeterLayer(meter))
-        .layer(edge::EdgeLayer)
+        .layer(MapResponseLayer::new(edge::dress))
         .concurrency_limit_per_connection(CONCURRENT_PER_CONNECTION_MAX)
         .load_shed(true)
         .max_connection_age(Duration::from_secs(CONNECTION_AGE_MAX_S))

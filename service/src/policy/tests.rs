@@ -105,6 +105,7 @@ impl Scene {
                 always_sensitive: true,
                 never_extractable: true,
                 local: true,
+                limits: Default::default(),
             },
             csr_der: None,
             issued: Some(issued.clone()),

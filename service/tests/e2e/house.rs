@@ -130,10 +130,9 @@ destroy_delay_s = 1
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sealkeepd"));
         command
-            .args(&arguments[..1])
+            .args(arguments)
             .arg("--config")
             .arg(self.config_file())
-            .args(&arguments[1..])
             .envs([self.hsm.env()])
             .stdin(Stdio::null());
         command

@@ -12,6 +12,7 @@
 mod admin;
 mod crash;
 mod decryption;
+mod doctor;
 mod enrolment;
 mod handshakes;
 mod house;

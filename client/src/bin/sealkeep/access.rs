@@ -2,8 +2,10 @@
 //!
 //! In: a file of callers. Out: callers with their roles and grants. Never: a grant that the file does not say.
 
+mod file;
+
 use crate::failure::Failure;
-use crate::files;
+use crate::pages::{self, PAGE_SIZE};
 use crate::report::{Report, table};
 use crate::words::{operations, role};
 use clap::Subcommand;
@@ -12,9 +14,6 @@ use sealkeep_client::v1::access_service_client::AccessServiceClient;
 use sealkeep_client::v1::{ApplyGrantsRequest, Caller, Grant, ListGrantsRequest, WhoAmIRequest};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-
-/// How many callers one call asks for.
-const PAGE_SIZE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -38,7 +37,7 @@ impl Verb {
     ) -> Result<Report, Failure> {
         match self {
             Self::Apply { file, check } => {
-                let callers = files::callers(&file)?;
+                let callers = file::callers(&file)?;
                 apply(&connect()?, callers, check).await
             }
             Self::List => list(&connect()?).await,
@@ -67,9 +66,7 @@ async fn apply(sealkeep: &Sealkeep, callers: Vec<Caller>, check: bool) -> Result
 }
 
 async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
-    let mut callers = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let callers = pages::all(async |page_token| {
         let request = ListGrantsRequest {
             page_size: PAGE_SIZE,
             page_token,
@@ -79,12 +76,10 @@ async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
                 AccessServiceClient::new(channel).list_grants(request).await
             })
             .await?;
-        callers.extend(page.callers);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(report(&callers));
-        }
-    }
+        Ok((page.callers, page.next_page_token))
+    })
+    .await?;
+    Ok(report(&callers))
 }
 
 /// `sealkeep whoami`.

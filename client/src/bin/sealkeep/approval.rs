@@ -4,6 +4,7 @@
 //! refuses it.
 
 use crate::failure::Failure;
+use crate::pages::{self, PAGE_SIZE};
 use crate::report::{Report, pairs, table};
 use crate::words::{rfc3339, short, time};
 use clap::Subcommand;
@@ -15,9 +16,6 @@ use sealkeep_client::v1::{
     RejectChangeRequest,
 };
 use serde_json::{Value, json};
-
-/// How many approvals one call asks for.
-const PAGE_SIZE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -53,9 +51,7 @@ impl Verb {
 }
 
 async fn list(sealkeep: &Sealkeep, include_closed: bool) -> Result<Report, Failure> {
-    let mut approvals = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let approvals = pages::all(async |page_token| {
         let request = ListApprovalsRequest {
             include_closed,
             page_size: PAGE_SIZE,
@@ -68,12 +64,9 @@ async fn list(sealkeep: &Sealkeep, include_closed: bool) -> Result<Report, Failu
                     .await
             })
             .await?;
-        approvals.extend(page.approvals);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.approvals, page.next_page_token))
+    })
+    .await?;
     let row = |approval: &Approval| {
         [
             id(approval).to_owned(),

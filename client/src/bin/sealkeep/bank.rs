@@ -2,8 +2,10 @@
 //!
 //! In: a file of banks, names. Out: the banks as the service has them. Never: a binding set by hand; activation does that.
 
+mod file;
+
 use crate::failure::Failure;
-use crate::files;
+use crate::pages::{self, PAGE_SIZE};
 use crate::report::{Report, pairs, table};
 use crate::words::{environment, name, procedure, short};
 use clap::Subcommand;
@@ -12,9 +14,6 @@ use sealkeep_client::v1::bank_service_client::BankServiceClient;
 use sealkeep_client::v1::{ApplyBanksRequest, Bank, GetBankRequest, ListBanksRequest};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-
-/// How many banks one call asks for.
-const PAGE_SIZE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -44,7 +43,7 @@ impl Verb {
     ) -> Result<Report, Failure> {
         match self {
             Self::Apply { file, check } => {
-                let banks = files::banks(&file)?;
+                let banks = file::banks(&file)?;
                 apply(&connect()?, banks, check).await
             }
             Self::List => list(&connect()?).await,
@@ -72,9 +71,7 @@ async fn apply(sealkeep: &Sealkeep, banks: Vec<Bank>, check: bool) -> Result<Rep
 }
 
 async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
-    let mut banks = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let banks = pages::all(async |page_token| {
         let request = ListBanksRequest {
             page_size: PAGE_SIZE,
             page_token,
@@ -84,12 +81,10 @@ async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
                 BankServiceClient::new(channel).list_banks(request).await
             })
             .await?;
-        banks.extend(page.banks);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(report(&banks));
-        }
-    }
+        Ok((page.banks, page.next_page_token))
+    })
+    .await?;
+    Ok(report(&banks))
 }
 
 async fn show(sealkeep: &Sealkeep, bank: String) -> Result<Report, Failure> {

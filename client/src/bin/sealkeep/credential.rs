@@ -8,12 +8,13 @@ mod shown;
 
 use crate::failure::Failure;
 use crate::files;
+use crate::pages::{self, PAGE_SIZE};
 use crate::report::{Report, table};
 use crate::words::{For, Key, name, numbered_version, purpose, short, version_name};
 use clap::{Args, Subcommand};
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{
-    ActivateVersionRequest, CertificateSubject, EnrolCredentialRequest, Finding,
+    ActivateVersionRequest, CertificateSubject, Credential, EnrolCredentialRequest, Finding,
     GetCertificateSigningRequestRequest, GetCredentialRequest, InstallCertificateRequest,
     KeyAlgorithm, ListCredentialsRequest, Purpose, Version,
 };
@@ -21,9 +22,6 @@ use sealkeep_client::{Sealkeep, clock};
 use serde_json::{Value, json};
 use shown::{details, to_json, version_json, version_line, versions_table};
 use std::path::PathBuf;
-
-/// How many credentials one call asks for.
-const PAGE_SIZE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -323,10 +321,9 @@ async fn activate(sealkeep: &Sealkeep, name: String, rebind: bool) -> Result<Rep
     Ok(Report::new(version_line(&version), json).note(bound))
 }
 
-async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
-    let mut credentials = Vec::new();
-    let mut page_token = String::new();
-    loop {
+/// All credentials with their versions.
+pub(crate) async fn all(sealkeep: &Sealkeep) -> Result<Vec<Credential>, Failure> {
+    pages::all(async |page_token| {
         let request = ListCredentialsRequest {
             page_size: PAGE_SIZE,
             page_token,
@@ -338,12 +335,13 @@ async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
                     .await
             })
             .await?;
-        credentials.extend(page.credentials);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.credentials, page.next_page_token))
+    })
+    .await
+}
+
+async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
+    let credentials = all(sealkeep).await?;
     let json = json!({ "credentials": credentials.iter().map(to_json).collect::<Vec<_>>() });
     Ok(Report::new(
         versions_table(&credentials, clock::now()),

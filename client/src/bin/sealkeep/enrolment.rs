@@ -4,6 +4,7 @@
 //! both.
 
 use crate::failure::Failure;
+use crate::pages::{self, PAGE_SIZE};
 use crate::report::{Report, table};
 use crate::words::{numbered_version, rfc3339, short, time};
 use clap::Subcommand;
@@ -13,9 +14,6 @@ use sealkeep_client::v1::{
     Enrolment, EnrolmentState, ListEnrolmentsRequest, SubmitEnrolmentRequest,
 };
 use serde_json::{Value, json};
-
-/// How many enrolments one call asks for.
-const PAGE_SIZE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -56,9 +54,7 @@ async fn submit(sealkeep: &Sealkeep, name: String, enroller: String) -> Result<R
 }
 
 async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
-    let mut enrolments = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    let enrolments = pages::all(async |page_token| {
         let request = ListEnrolmentsRequest {
             page_size: PAGE_SIZE,
             page_token,
@@ -70,12 +66,9 @@ async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
                     .await
             })
             .await?;
-        enrolments.extend(page.enrolments);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
+        Ok((page.enrolments, page.next_page_token))
+    })
+    .await?;
     let all: Vec<_> = enrolments.iter().map(to_json).collect();
     Ok(Report::new(rows(&enrolments), json!({ "enrolments": all })))
 }

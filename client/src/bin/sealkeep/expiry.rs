@@ -3,19 +3,15 @@
 //! In: `ListExpiring`, page by page. Out: the whole list, soonest first. Never: an opinion about it.
 
 use crate::failure::Failure;
+use crate::pages::{self, PAGE_SIZE};
 use crate::words::time;
 use jiff::Timestamp;
 use sealkeep_client::Sealkeep;
 use sealkeep_client::v1::watch_service_client::WatchServiceClient;
 use sealkeep_client::v1::{Expiry, ListExpiringRequest};
 
-/// How many one call asks for.
-const PAGE_SIZE: u32 = 1_000;
-
 pub(crate) async fn all(sealkeep: &Sealkeep) -> Result<Vec<Expiry>, Failure> {
-    let mut expiries = Vec::new();
-    let mut page_token = String::new();
-    loop {
+    pages::all(async |page_token| {
         let request = ListExpiringRequest {
             within: None,
             page_size: PAGE_SIZE,
@@ -28,12 +24,9 @@ pub(crate) async fn all(sealkeep: &Sealkeep) -> Result<Vec<Expiry>, Failure> {
                     .await
             })
             .await?;
-        expiries.extend(page.expiries);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(expiries);
-        }
-    }
+        Ok((page.expiries, page.next_page_token))
+    })
+    .await
 }
 
 /// When its life begins.

@@ -22,6 +22,7 @@ mod failure;
 mod files;
 mod monitoring;
 mod offline;
+mod pages;
 mod profile;
 mod report;
 mod rotation;

@@ -121,6 +121,32 @@ impl Circumstances {
     }
 }
 
+/// What a message is held against: the profile it was signed by, the bank's settings, the time.
+#[derive(Debug, Args)]
+pub(crate) struct SignedBy {
+    /// The profile it was signed by.
+    #[arg(short, long)]
+    profile: String,
+    #[command(flatten)]
+    circumstances: Circumstances,
+    #[command(flatten)]
+    dir: ProfileDir,
+}
+
+impl SignedBy {
+    pub(crate) fn profile(&self) -> Result<Profile, Failure> {
+        self.dir.profile(&self.profile)
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.circumstances.settings()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.circumstances.now()
+    }
+}
+
 fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),

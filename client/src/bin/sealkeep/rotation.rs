@@ -3,28 +3,22 @@
 //! In: a credential, banks, what they said. Out: the plan, how far each bank is, what to send to them. Never: a step of
 //! its own; the service decides what may come next.
 
+mod calls;
 mod shown;
 
 use crate::failure::Failure;
-use crate::report::{Report, talk};
+use crate::report::Report;
 use crate::words::{name, version_name};
+use calls::wire_time;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use sealkeep_client::Sealkeep;
-use sealkeep_client::v1::rotation_service_client::RotationServiceClient;
 use sealkeep_client::v1::step_rotation_request::Step;
 use sealkeep_client::v1::{
-    AbortRotationRequest, Accept, Announce, AttachVersionRequest, Canary, CompleteRotationRequest,
-    Confirm, Fail, GetRotationBundleRequest, GetRotationRequest, PlanRotationRequest,
-    ProgressState, Rollback, Rotation, StartRotationRequest, StepRotationRequest, Switch,
+    Accept, Announce, Canary, Confirm, Fail, ProgressState, Rollback, Switch,
 };
-use serde_json::json;
-use shown::{bank_line, plan_report, report};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// How often `--watch` looks, seconds.
-const WATCH_INTERVAL_S: u64 = 2;
+use shown::report;
+use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -163,17 +157,17 @@ impl Verb {
             Self::Plan {
                 name,
                 qtsp_lead_days,
-            } => plan(sealkeep, name, qtsp_lead_days).await,
-            Self::Start { name, reason } => start(sealkeep, name, reason).await,
-            Self::Status { name, watch: false } => Ok(report(&get(sealkeep, &name).await?)),
-            Self::Status { name, watch: true } => watch(sealkeep, &name).await,
-            Self::Attach { name } => attach(sealkeep, name).await,
+            } => calls::plan(sealkeep, name, qtsp_lead_days).await,
+            Self::Start { name, reason } => calls::start(sealkeep, name, reason).await,
+            Self::Status { name, watch: false } => Ok(report(&calls::get(sealkeep, &name).await?)),
+            Self::Status { name, watch: true } => calls::watch(sealkeep, &name).await,
+            Self::Attach { name } => calls::attach(sealkeep, name).await,
             Self::Announce { banks, bundle } => {
                 let (name, banks) = banks.named(sealkeep, &[S::Pending, S::Failed]).await?;
                 if let Some(folder) = bundle {
-                    write_bundles(sealkeep, &name, &banks, &folder).await?;
+                    calls::write_bundles(sealkeep, &name, &banks, &folder).await?;
                 }
-                step(sealkeep, name, banks, Step::Announce(Announce {})).await
+                calls::step(sealkeep, name, banks, Step::Announce(Announce {})).await
             }
             Self::Accept {
                 banks,
@@ -209,8 +203,8 @@ impl Verb {
                 let fail = Step::Fail(Fail { reason });
                 banks.step(sealkeep, &[S::Announced], fail).await
             }
-            Self::Complete { name } => complete(sealkeep, name).await,
-            Self::Abort { name, reason } => abort(sealkeep, name, reason).await,
+            Self::Complete { name } => calls::complete(sealkeep, name).await,
+            Self::Abort { name, reason } => calls::abort(sealkeep, name, reason).await,
         }
     }
 }
@@ -225,7 +219,7 @@ impl Banks {
         if !self.all {
             return Ok((self.name, self.bank));
         }
-        let rotation = get(sealkeep, &self.name).await?;
+        let rotation = calls::get(sealkeep, &self.name).await?;
         let banks = rotation.banks.into_iter();
         let banks: Vec<_> = banks
             .filter(|bank| states.contains(&bank.state()))
@@ -244,182 +238,8 @@ impl Banks {
         what: Step,
     ) -> Result<Report, Failure> {
         let (name, banks) = self.named(sealkeep, states).await?;
-        step(sealkeep, name, banks, what).await
+        calls::step(sealkeep, name, banks, what).await
     }
-}
-
-fn wire_time(at: Timestamp) -> prost_types::Timestamp {
-    prost_types::Timestamp {
-        seconds: at.as_second(),
-        nanos: at.subsec_nanosecond(),
-    }
-}
-
-async fn plan(
-    sealkeep: &Sealkeep,
-    credential: String,
-    qtsp_lead_days: Option<u32>,
-) -> Result<Report, Failure> {
-    let request = PlanRotationRequest {
-        credential,
-        qtsp_lead_days,
-    };
-    let answer = sealkeep
-        .call(request, async |channel, request| {
-            RotationServiceClient::new(channel)
-                .plan_rotation(request)
-                .await
-        })
-        .await?;
-    Ok(plan_report(&answer.steps))
-}
-
-async fn start(sealkeep: &Sealkeep, credential: String, reason: String) -> Result<Report, Failure> {
-    let way_on = format!(
-        "begun; next: sealkeep credential enrol, install, then sealkeep rotation attach {credential}@N"
-    );
-    let request = StartRotationRequest { credential, reason };
-    let answer = sealkeep
-        .call(request, async |channel, request| {
-            RotationServiceClient::new(channel)
-                .start_rotation(request)
-                .await
-        })
-        .await?;
-    Ok(report(&answer.rotation.unwrap_or_default()).note(way_on))
-}
-
-async fn get(sealkeep: &Sealkeep, credential: &str) -> Result<Rotation, Failure> {
-    let request = GetRotationRequest {
-        credential: credential.to_owned(),
-    };
-    let answer = sealkeep
-        .call(request, async |channel, request| {
-            RotationServiceClient::new(channel)
-                .get_rotation(request)
-                .await
-        })
-        .await?;
-    Ok(answer.rotation.unwrap_or_default())
-}
-
-async fn watch(sealkeep: &Sealkeep, credential: &str) -> Result<Report, Failure> {
-    let mut before = Rotation::default();
-    loop {
-        let rotation = get(sealkeep, credential).await?;
-        for bank in rotation
-            .banks
-            .iter()
-            .filter(|bank| !before.banks.contains(bank))
-        {
-            talk(&bank_line(bank));
-        }
-        let done =
-            |bank: &sealkeep_client::v1::BankProgress| bank.state() == ProgressState::Confirmed;
-        if !rotation.banks.is_empty() && rotation.banks.iter().all(done) {
-            return Ok(report(&rotation));
-        }
-        before = rotation;
-        tokio::time::sleep(Duration::from_secs(WATCH_INTERVAL_S)).await;
-    }
-}
-
-async fn attach(sealkeep: &Sealkeep, version: String) -> Result<Report, Failure> {
-    let answer = sealkeep
-        .call(
-            AttachVersionRequest { version },
-            async |channel, request| {
-                RotationServiceClient::new(channel)
-                    .attach_version(request)
-                    .await
-            },
-        )
-        .await?;
-    Ok(report(&answer.rotation.unwrap_or_default()).note("attached; no bank has it yet"))
-}
-
-async fn step(
-    sealkeep: &Sealkeep,
-    credential: String,
-    banks: Vec<String>,
-    step: Step,
-) -> Result<Report, Failure> {
-    let request = StepRotationRequest {
-        credential,
-        banks,
-        step: Some(step),
-    };
-    let answer = sealkeep
-        .call(request, async |channel, request| {
-            RotationServiceClient::new(channel)
-                .step_rotation(request)
-                .await
-        })
-        .await?;
-    Ok(report(&answer.rotation.unwrap_or_default()))
-}
-
-/// `DIR/BANK.pem` and `DIR/BANK.txt`.
-async fn write_bundles(
-    sealkeep: &Sealkeep,
-    credential: &str,
-    banks: &[String],
-    folder: &Path,
-) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, &error))?;
-    for bank in banks {
-        let request = GetRotationBundleRequest {
-            credential: credential.to_owned(),
-            bank: bank.clone(),
-        };
-        let bundle = sealkeep
-            .call(request, async |channel, request| {
-                RotationServiceClient::new(channel)
-                    .get_rotation_bundle(request)
-                    .await
-            })
-            .await?;
-        for (ending, text) in [
-            ("pem", &bundle.certificate_chain_pem),
-            ("txt", &bundle.text),
-        ] {
-            let path = folder.join(format!("{bank}.{ending}"));
-            std::fs::write(&path, text).map_err(|error| Failure::file(&path, &error))?;
-            talk(&format!("{} for {}", path.display(), bundle.contact));
-        }
-    }
-    Ok(())
-}
-
-async fn complete(sealkeep: &Sealkeep, credential: String) -> Result<Report, Failure> {
-    let done = json!({ "credential": credential, "ended": "completed" });
-    sealkeep
-        .call(
-            CompleteRotationRequest { credential },
-            async |channel, request| {
-                RotationServiceClient::new(channel)
-                    .complete_rotation(request)
-                    .await
-            },
-        )
-        .await?;
-    let note = "completed; the old version is retired when its last signature has aged out";
-    Ok(Report::new("", done).note(note))
-}
-
-async fn abort(sealkeep: &Sealkeep, credential: String, reason: String) -> Result<Report, Failure> {
-    let done = json!({ "credential": credential, "ended": "aborted" });
-    sealkeep
-        .call(
-            AbortRotationRequest { credential, reason },
-            async |channel, request| {
-                RotationServiceClient::new(channel)
-                    .abort_rotation(request)
-                    .await
-            },
-        )
-        .await?;
-    Ok(Report::new("", done).note("aborted; every bank stays where it is"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod message;
 use crate::explained::string_to_sign;
 use crate::failure::Failure;
 use crate::files::{argument_bytes, argument_text};
-use crate::offline::{Circumstances, ProfileDir, SAVED_MESSAGE_HELP, certificate, saved};
+use crate::offline::{SAVED_MESSAGE_HELP, SignedBy, certificate, saved};
 use crate::report::{Report, pairs, printable};
 use crate::words::rfc3339;
 use clap::{Args, Subcommand};
@@ -41,18 +41,13 @@ pub(crate) enum Verb {
 
 #[derive(Debug, Args)]
 pub(crate) struct Http {
-    /// The profile it was signed by.
-    #[arg(short, long)]
-    profile: String,
+    #[command(flatten)]
+    by: SignedBy,
     #[command(flatten)]
     which: Which,
     /// The sender's certificate, PEM or DER; without it the one that the message carries, which proves nothing by itself.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    #[command(flatten)]
-    circumstances: Circumstances,
-    #[command(flatten)]
-    dir: ProfileDir,
 }
 
 #[derive(Debug, Args)]
@@ -68,9 +63,8 @@ pub(crate) struct Which {
 
 #[derive(Debug, Args)]
 pub(crate) struct Jws {
-    /// The profile it was signed by.
-    #[arg(short, long)]
-    profile: String,
+    #[command(flatten)]
+    by: SignedBy,
     /// The JWS: `@file`, `@-` for stdin, or text.
     #[arg(long, value_name = "@FILE|TEXT")]
     jws: String,
@@ -80,10 +74,6 @@ pub(crate) struct Jws {
     /// The sender's certificate, PEM or DER.
     #[arg(long, value_name = "FILE")]
     certificate: PathBuf,
-    #[command(flatten)]
-    circumstances: Circumstances,
-    #[command(flatten)]
-    dir: ProfileDir,
 }
 
 impl Verb {
@@ -98,7 +88,7 @@ impl Verb {
 
 impl Http {
     fn run(self) -> Result<Report, Failure> {
-        let profile = self.dir.profile(&self.profile)?;
+        let profile = self.by.profile()?;
         let message = match (&self.which.request, &self.which.response) {
             (Some(path), _) => Message::Request(saved(path, SavedRequest::from_json)?),
             (None, Some(path)) => Message::Response(saved(path, SavedResponse::from_json)?),
@@ -116,7 +106,7 @@ impl Http {
                 Err(error) => return Ok(differs(&profile, &error.into(), None)),
             },
         };
-        let (settings, now) = (self.circumstances.settings(), self.circumstances.now());
+        let (settings, now) = (self.by.settings(), self.by.now());
         let report = match message.verify(&profile, &certificate, &settings, now) {
             Ok(verified) => proven(&profile, &verified, &certificate, now),
             // What the profile would sign of a message that lacks something is not what has to be there.
@@ -137,11 +127,11 @@ impl Http {
 
 impl Jws {
     fn run(self) -> Result<Report, Failure> {
-        let profile = self.dir.profile(&self.profile)?;
+        let profile = self.by.profile()?;
         let jws = &argument_text("--jws", &self.jws)?;
         let payload = self.payload.as_deref().map(argument_bytes).transpose()?;
         let certificate = certificate(&self.certificate)?;
-        let (settings, now) = (self.circumstances.settings(), self.circumstances.now());
+        let (settings, now) = (self.by.settings(), self.by.now());
         let payload = payload.as_deref();
         let verdict = verify::jws(&profile, jws, payload, &certificate, &settings, now);
         Ok(match verdict {

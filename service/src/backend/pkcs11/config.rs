@@ -14,6 +14,9 @@ pub const QUEUE_LENGTH_MAX_DEFAULT: usize = 1024;
 /// Longest queue that may be configured.
 pub const QUEUE_LENGTH_MAX_MAX: usize = 65_536;
 
+/// Longest string for `C_Initialize` (bytes).
+const INIT_STRING_BYTES_MAX: usize = 1024;
+
 /// Where a token is and how much of it to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pkcs11Config {
@@ -31,6 +34,8 @@ pub struct Pkcs11Config {
     pub queue_length_max: usize,
     /// Lets the module be pkcs11-spy, which logs the PIN. For tests only.
     pub allow_spy: bool,
+    /// What the module wants to hear at `C_Initialize`; most want nothing.
+    pub init_string: Option<String>,
 }
 
 impl Pkcs11Config {
@@ -57,6 +62,16 @@ impl Pkcs11Config {
             !self.token_label.is_empty(),
             "token_label",
             "given".to_owned(),
+        )?;
+        must(
+            self.init_string.as_deref().is_none_or(is_init_string),
+            "init_string",
+            format!("1 to {INIT_STRING_BYTES_MAX} bytes without a zero byte"),
         )
     }
+}
+
+/// Whether a module can be given the text: a C string ends at its first zero.
+pub(crate) fn is_init_string(text: &str) -> bool {
+    (1..=INIT_STRING_BYTES_MAX).contains(&text.len()) && !text.contains('\0')
 }

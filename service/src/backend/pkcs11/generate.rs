@@ -111,7 +111,7 @@ fn make(
     let public = public_template(id, label, spec, usage);
     let mut private = private_template(id, label, spec, usage);
     let necessary = private.len();
-    private.extend(finer_attributes(spec, usage));
+    private.extend(finer_attributes(session, spec, usage));
     let made = session.generate_key_pair(&mechanism, &public, &private).or_else(|error| {
         let fault = Fault::from(error);
         if !is_about_the_template(&fault) {
@@ -132,7 +132,8 @@ fn public_template(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> Ve
         Attribute::Token(true),
         Attribute::Private(false),
         Attribute::Verify(usage == KeyUsage::Sign),
-        Attribute::Encrypt(false),
+        // NSS tests a new pair by encrypting and decrypting with it.
+        Attribute::Encrypt(usage == KeyUsage::Decrypt && matches!(spec, KeySpec::Rsa { .. })),
         Attribute::Wrap(false),
         Attribute::Label(label.as_bytes().to_vec()),
         Attribute::Id(id.as_bytes().to_vec()),
@@ -171,13 +172,16 @@ fn private_template(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> V
 }
 
 /// Optional in PKCS#11 v2.40 (sections 4.4 and 4.8): not every token has them.
-fn finer_attributes(spec: KeySpec, usage: KeyUsage) -> [Attribute; 4] {
-    [
-        Attribute::SignRecover(false),
-        Attribute::Modifiable(false),
-        Attribute::Copyable(false),
-        Attribute::AllowedMechanisms(mechanism::allowed(spec, usage)),
-    ]
+fn finer_attributes(session: &TokenSession, spec: KeySpec, usage: KeyUsage) -> Vec<Attribute> {
+    let mut finer = vec![Attribute::SignRecover(false), Attribute::Modifiable(false)];
+    if !session.omits_copyable {
+        finer.push(Attribute::Copyable(false));
+    }
+    if !session.omits_allowed_mechanisms {
+        let allowed = mechanism::allowed(spec, usage);
+        finer.push(Attribute::AllowedMechanisms(allowed));
+    }
+    finer
 }
 
 fn is_about_the_template(fault: &Fault) -> bool {

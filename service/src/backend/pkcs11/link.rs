@@ -176,7 +176,7 @@ impl Link {
 
     fn opened(&self, session: Session, at: &Connection) -> TokenSession {
         self.counters.sessions_opened.add_one();
-        TokenSession::new(session, self.module.sign.clone(), at.login)
+        TokenSession::new(session, &self.module, at.login)
     }
 
     /// Throws a session away, after `fault` if there was one.

@@ -18,7 +18,9 @@ mod call_clock;
 mod config;
 mod counts;
 mod decrypt;
+pub mod doctor;
 mod generate;
+mod init_string;
 mod job_queue;
 mod keeper;
 mod key_table;
@@ -71,6 +73,7 @@ use super::{
 };
 
 pub use bench::{RawSignReport, raw_sign_loop};
+pub(crate) use config::is_init_string;
 pub use config::{
     Pkcs11Config, QUEUE_LENGTH_MAX_DEFAULT, QUEUE_LENGTH_MAX_MAX, SESSION_COUNT_DEFAULT,
     SESSION_COUNT_MAX,
@@ -118,11 +121,11 @@ impl Pkcs11Backend {
         watch: Arc<dyn TokenWatch>,
     ) -> Result<Self, BackendError> {
         config.check()?;
-        let module = Module::load(&config.module, config.allow_spy)?;
+        let module = Module::load(&config)?;
         let serial = config.token_serial.as_deref();
         let token = Token::find(&module.context, &config.token_label, serial)?;
         let anchor = token.log_in(&module.context, &pin, &pin_marker, &*watch)?;
-        let description = module.description.clone();
+        let description = module.about.description();
         let link = Arc::new(Link::new(module, token.slot, anchor));
         let sessions = sessions(&link, config.session_count)?;
         let jobs = Arc::new(JobQueue::new(config.queue_length_max));

@@ -10,9 +10,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::context::{Info, Pkcs11};
 use cryptoki::error::{Error, RvError};
+use sealkeep_quirks::{Effect, Identity, Quirks};
 
+use super::config::Pkcs11Config;
+use super::init_string;
 use super::recovery::Fault;
 use super::session::SignCall;
 use crate::backend::BackendError;
@@ -34,31 +37,47 @@ pub(super) struct Module {
     pub(super) context: Pkcs11,
     /// Makes the call that the context makes twice.
     pub(super) sign: Option<SignCall>,
-    /// Path, description and version, for people.
-    pub(super) description: String,
+    /// What it says of itself.
+    pub(super) about: About,
+    /// What it wants to hear whenever it is initialised.
+    init_string: Option<String>,
+}
+
+/// What a module says of itself (PKCS#11 v2.40 section 3.1, `CK_INFO`), and where it lies.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    pub(super) path: PathBuf,
+    pub(super) manufacturer: String,
+    pub(super) library: String,
+    pub(super) library_version: String,
+    pub(super) cryptoki_version: String,
 }
 
 impl Module {
-    /// Loads the module at `path` and initialises it, or hands out the context that is there already.
+    /// Loads the module and initialises it, or hands out the context that is there already.
     ///
     /// # Errors
     /// [`BackendError::ModuleMissing`], [`BackendError::ModuleInvalid`], [`BackendError::ModuleSpies`].
-    pub(super) fn load(path: &Path, allow_spy: bool) -> Result<Self, BackendError> {
+    pub(super) fn load(config: &Pkcs11Config) -> Result<Self, BackendError> {
+        let path = config.module.as_path();
         let file = path
             .canonicalize()
             .map_err(|problem| match problem.kind() {
                 io::ErrorKind::NotFound => BackendError::ModuleMissing(path.to_owned()),
                 _ => invalid(path, problem),
             })?;
-        if !allow_spy && is_spy(&file).map_err(|problem| invalid(path, problem))? {
+        if !config.allow_spy && is_spy(&file).map_err(|problem| invalid(path, problem))? {
             return Err(BackendError::ModuleSpies(path.to_owned()));
         }
-        let (context, sign) = context_of(&file).map_err(|problem| invalid(path, problem))?;
-        let description = describe(path, &context)?;
+        let init_string = config.init_string.clone();
+        let (context, sign) =
+            context_of(&file, init_string.as_deref()).map_err(|problem| invalid(path, problem))?;
+        let info = context.get_library_info().map_err(Fault::from)?;
         Ok(Self {
             context,
             sign,
-            description,
+            about: About::new(path, &info),
+            init_string,
         })
     }
 }
@@ -69,39 +88,66 @@ impl Module {
         if let Err(error) = self.context.clone().finalize() {
             tracing::debug!(fault = %Fault::from(error), "finalising the module failed");
         }
-        initialise(&self.context)
+        initialise(&self.context, self.init_string.as_deref())
+    }
+
+    /// Whether such modules are to be treated differently.
+    pub(super) fn asks_for(&self, effect: Effect) -> bool {
+        Quirks::shipped().ask_for(self.about.identity(), effect)
     }
 }
 
-fn initialise(context: &Pkcs11) -> Result<(), Error> {
-    match context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+impl About {
+    fn new(path: &Path, info: &Info) -> Self {
+        Self {
+            path: path.to_owned(),
+            manufacturer: info.manufacturer_id().trim().to_owned(),
+            library: info.library_description().trim().to_owned(),
+            library_version: info.library_version().to_string(),
+            cryptoki_version: info.cryptoki_version().to_string(),
+        }
+    }
+
+    /// What the table of quirks knows modules by.
+    pub(super) fn identity(&self) -> Identity<'_> {
+        let file = self.path.file_name().and_then(|name| name.to_str());
+        Identity {
+            manufacturer: &self.manufacturer,
+            library: &self.library,
+            file: file.unwrap_or_default(),
+        }
+    }
+
+    /// Path, description and version, for people.
+    pub(super) fn description(&self) -> String {
+        format!(
+            "{} ({} {}, PKCS#11 {})",
+            self.path.display(),
+            self.library,
+            self.library_version,
+            self.cryptoki_version
+        )
+    }
+}
+
+fn initialise(context: &Pkcs11, init_string: Option<&str>) -> Result<(), Error> {
+    match init_string::initialise(context, init_string) {
         // Somebody else in the process initialised it, with whatever locking: nothing better is to be had.
         Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
         outcome => outcome,
     }
 }
 
-fn context_of(file: &Path) -> Result<Loaded, Error> {
+fn context_of(file: &Path, init_string: Option<&str>) -> Result<Loaded, Error> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(module) = loaded.get(file) {
         return Ok(module.clone());
     }
     let context = Pkcs11::new(file)?;
-    initialise(&context)?;
+    initialise(&context, init_string)?;
     let module = (context, SignCall::of_module(file)?);
     loaded.insert(file.to_owned(), module.clone());
     Ok(module)
-}
-
-fn describe(path: &Path, context: &Pkcs11) -> Result<String, BackendError> {
-    let info = context.get_library_info().map_err(Fault::from)?;
-    Ok(format!(
-        "{} ({} {}, PKCS#11 {})",
-        path.display(),
-        info.library_description().trim(),
-        info.library_version(),
-        info.cryptoki_version()
-    ))
 }
 
 /// By name, and by what is in the file: a copy under another name spies as well.
@@ -137,10 +183,17 @@ mod tests {
     use super::*;
 
     fn reason_of(path: &Path, allow_spy: bool) -> &'static str {
-        Module::load(path, allow_spy)
-            .err()
-            .expect("refused")
-            .reason()
+        let config = Pkcs11Config {
+            name: "main".to_owned(),
+            module: path.to_owned(),
+            token_label: "t".to_owned(),
+            token_serial: None,
+            session_count: 1,
+            queue_length_max: 1,
+            allow_spy,
+            init_string: None,
+        };
+        Module::load(&config).err().expect("refused").reason()
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::mechanism::SignInput;
 use super::recovery::Fault;
 use super::session::TokenSession;
 use super::spki;
-use crate::backend::{BackendError, KeyEvidence, KeyId, KeyRef, KeyUsage};
+use crate::backend::{BackendError, KeyEvidence, KeyId, KeyLimits, KeyRef, KeyUsage};
 
 /// What is found out about one key.
 pub(super) type Verdict<T> = Result<T, BackendError>;
@@ -227,6 +227,18 @@ pub(super) fn evidence(session: &Session, private: ObjectHandle) -> Result<KeyEv
         always_sensitive: is(AttributeType::AlwaysSensitive)?.unwrap_or(false),
         never_extractable: is(AttributeType::NeverExtractable)?.unwrap_or(false),
         local: is(AttributeType::Local)?.unwrap_or(false),
+        limits: KeyLimits {
+            sign: is(AttributeType::Sign)?,
+            decrypt: is(AttributeType::Decrypt)?,
+            unwrap: is(AttributeType::Unwrap)?,
+            derive: is(AttributeType::Derive)?,
+            modifiable: is(AttributeType::Modifiable)?,
+            copyable: is(AttributeType::Copyable)?,
+            mechanisms: match attribute_of(session, private, AttributeType::AllowedMechanisms)? {
+                Some(Attribute::AllowedMechanisms(allowed)) => Some(!allowed.is_empty()),
+                _ => None,
+            },
+        },
     })
 }
 
@@ -293,7 +305,7 @@ fn attribute_of(
         .next())
 }
 
-fn bytes_of(
+pub(super) fn bytes_of(
     session: &Session,
     object: ObjectHandle,
     attribute: AttributeType,
@@ -324,7 +336,10 @@ fn flag_of(
             | Attribute::Local(flag)
             | Attribute::Sign(flag)
             | Attribute::Decrypt(flag)
-            | Attribute::Derive(flag),
+            | Attribute::Unwrap(flag)
+            | Attribute::Derive(flag)
+            | Attribute::Modifiable(flag)
+            | Attribute::Copyable(flag),
         ) => Some(flag),
         _ => None,
     })

@@ -2,7 +2,7 @@
 //!
 //! In: a module's file. Out: signatures by one `C_SignInit` and one `C_Sign`. `cryptoki` 0.12 first asks for the length
 //! of the signature with a `C_Sign` of its own, which costs a network HSM a second round trip; here the length is known
-//! from the key. The only `unsafe` of the service: it calls `C_Sign` through the module's own function list
+//! from the key. One of two `unsafe` files of the service: it calls `C_Sign` through the module's own function list
 //! (PKCS#11 v2.40 sections 5.2, 5.4 and 5.11), after asking with `C_GetInfo` whether that list works.
 
 #![allow(
@@ -23,7 +23,10 @@ use cryptoki_sys::{
     CK_BYTE, CK_INFO, CK_RV, CK_SESSION_HANDLE, CK_ULONG, CKR_CRYPTOKI_NOT_INITIALIZED,
 };
 
+use sealkeep_quirks::Effect;
+
 use super::mechanism::SignInput;
+use super::module::Module;
 use super::recovery::Fault;
 
 /// Room for a signature (bytes): RSA-4096, the longest there is. Tokens may ask for more than they write, so a
@@ -107,14 +110,20 @@ pub(super) struct TokenSession {
     sign: Option<SignCall>,
     /// Which login it belongs to: object handles found in it are of that one.
     pub(super) login: u64,
+    /// The module fails on `CKA_ALLOWED_MECHANISMS` in a template.
+    pub(super) omits_allowed_mechanisms: bool,
+    /// The module fails on `CKA_COPYABLE` in a template.
+    pub(super) omits_copyable: bool,
 }
 
 impl TokenSession {
-    pub(super) fn new(session: Session, sign: Option<SignCall>, login: u64) -> Self {
+    pub(super) fn new(session: Session, module: &Module, login: u64) -> Self {
         Self {
             session,
-            sign,
+            sign: module.sign.clone(),
             login,
+            omits_allowed_mechanisms: module.asks_for(Effect::OmitAllowedMechanisms),
+            omits_copyable: module.asks_for(Effect::OmitCopyable),
         }
     }
 

@@ -100,7 +100,7 @@ pub(super) fn of_edwards(params: &[u8], point: &[u8]) -> Result<PublicKey, Backe
 }
 
 /// The point without the OCTET STRING around it, if there is one.
-fn unwrapped(point: &[u8]) -> &[u8] {
+pub(super) fn unwrapped(point: &[u8]) -> &[u8] {
     match <&OctetStringRef>::from_der(point) {
         Ok(octets) => octets.as_bytes(),
         Err(_) => point,

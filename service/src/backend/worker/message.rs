@@ -102,6 +102,8 @@ pub(super) struct Start {
     pub(super) pin_marker: String,
     #[prost(string, tag = "9")]
     pin: String,
+    #[prost(string, optional, tag = "10")]
+    pub(super) init_string: Option<String>,
 }
 
 /// The worker is logged in.
@@ -241,6 +243,27 @@ struct Evidence {
     never_extractable: bool,
     #[prost(bool, tag = "5")]
     local: bool,
+    #[prost(message, optional, tag = "6")]
+    limits: Option<Limits>,
+}
+
+/// See [`KeyLimits`](crate::backend::KeyLimits).
+#[derive(Clone, PartialEq, prost::Message)]
+struct Limits {
+    #[prost(bool, optional, tag = "1")]
+    sign: Option<bool>,
+    #[prost(bool, optional, tag = "2")]
+    decrypt: Option<bool>,
+    #[prost(bool, optional, tag = "3")]
+    unwrap: Option<bool>,
+    #[prost(bool, optional, tag = "4")]
+    derive: Option<bool>,
+    #[prost(bool, optional, tag = "5")]
+    modifiable: Option<bool>,
+    #[prost(bool, optional, tag = "6")]
+    copyable: Option<bool>,
+    #[prost(bool, optional, tag = "7")]
+    mechanisms: Option<bool>,
 }
 
 /// What became of several keys.

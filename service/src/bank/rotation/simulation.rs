@@ -314,6 +314,7 @@ impl Simulation {
                 always_sensitive: true,
                 never_extractable: true,
                 local: true,
+                limits: Default::default(),
             },
             csr_der: None,
             created: self.now(),

@@ -131,6 +131,7 @@ fn version(key: &SoftwareKey, number: u32) -> Version {
             always_sensitive: true,
             never_extractable: true,
             local: true,
+            limits: Default::default(),
         },
         csr_der: None,
         issued: None,

@@ -5,22 +5,18 @@
 //! versions, banks, everything that ends, the token. Out: one entry for each version, whatever its state, and for each
 //! other certificate. Never: an entry left out because its certificate is missing.
 
+use crate::credential;
 use crate::expiry;
 use crate::failure::Failure;
 use crate::words::{environment, purpose, rfc3339, short, state, time};
 use jiff::Timestamp;
 use sealkeep_client::Sealkeep;
-use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::status_service_client::StatusServiceClient;
-use sealkeep_client::v1::{
-    Credential, Expiry, GetStatusRequest, ListCredentialsRequest, TokenStatus, Version,
-};
+use sealkeep_client::v1::{Credential, Expiry, GetStatusRequest, TokenStatus, Version};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::HashMap;
 
-/// How many credentials one call asks for.
-const PAGE_SIZE: u32 = 1_000;
 /// Where a certificate lies whose key is no token's.
 const DEVICE_FILE: &str = "file";
 
@@ -63,7 +59,7 @@ impl Register {
             })
             .await?;
         let expiries = expiry::all(sealkeep).await?;
-        let credentials = credentials(sealkeep).await?;
+        let credentials = credential::all(sealkeep).await?;
         let token = status.token.unwrap_or_default();
         Ok(Self::new(token, &credentials, &expiries))
     }
@@ -114,29 +110,6 @@ impl Register {
             "certificates": entries,
         });
         Ok(format!("{register:#}\n"))
-    }
-}
-
-async fn credentials(sealkeep: &Sealkeep) -> Result<Vec<Credential>, Failure> {
-    let mut credentials = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = ListCredentialsRequest {
-            page_size: PAGE_SIZE,
-            page_token,
-        };
-        let page = sealkeep
-            .call(request, async |channel, request| {
-                CredentialServiceClient::new(channel)
-                    .list_credentials(request)
-                    .await
-            })
-            .await?;
-        credentials.extend(page.credentials);
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(credentials);
-        }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{Objection, differs, in_time, proven};
 use crate::failure::Failure;
 use crate::files::argument_text;
-use crate::offline::{Circumstances, ProfileDir, certificate};
+use crate::offline::{SignedBy, certificate};
 use crate::report::{Report, pairs};
 use crate::words::{Url, rfc3339, url};
 use clap::{Args, Subcommand};
@@ -46,19 +46,14 @@ pub(crate) enum Kind {
 
 #[derive(Debug, Args)]
 pub(crate) struct Jwt {
-    /// The profile it was signed by.
-    #[arg(short, long)]
-    profile: String,
+    #[command(flatten)]
+    by: SignedBy,
     /// The JWT: `@file`, `@-` for stdin, or text.
     #[arg(long, value_name = "@FILE|TEXT")]
     jwt: String,
     /// The sender's certificate, PEM or DER.
     #[arg(long, value_name = "FILE")]
     certificate: PathBuf,
-    #[command(flatten)]
-    circumstances: Circumstances,
-    #[command(flatten)]
-    dir: ProfileDir,
 }
 
 #[derive(Debug, Args)]
@@ -108,10 +103,10 @@ impl Kind {
 
 impl Jwt {
     fn verify(&self, expected: Expected<'_>) -> Result<Report, Failure> {
-        let profile = &self.dir.profile(&self.profile)?;
+        let profile = &self.by.profile()?;
         let jwt = &argument_text("--jwt", &self.jwt)?;
         let certificate = &certificate(&self.certificate)?;
-        let (settings, now) = (&self.circumstances.settings(), self.circumstances.now());
+        let (settings, now) = (&self.by.settings(), self.by.now());
         let verified = match expected {
             Expected::Kind(kind) => verify::jwt(profile, kind, jwt, certificate, settings, now),
             Expected::RequestBody { url } => {

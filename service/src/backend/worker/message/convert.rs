@@ -8,13 +8,13 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    CountsMessage, Decrypt, Entry, Evidence, Generate, Generated, Key, Report, Secret, Sign, Start,
-    Started, Work,
+    CountsMessage, Decrypt, Entry, Evidence, Generate, Generated, Key, Limits, Report, Secret,
+    Sign, Start, Started, Work,
 };
 use crate::backend::pkcs11::{Counts, Pkcs11Config};
 use crate::backend::{
-    Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyRef, KeySpec, KeyUsage, TokenInfo,
-    Unwrapped,
+    Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef, KeySpec, KeyUsage,
+    TokenInfo, Unwrapped,
 };
 
 impl Start {
@@ -32,6 +32,7 @@ impl Start {
         start.session_count = config.session_count.into();
         start.queue_length_max = config.queue_length_max as u64;
         start.allow_spy = config.allow_spy;
+        start.init_string.clone_from(&config.init_string);
         start.pin_marker = pin_marker;
         pin.expose_secret().clone_into(&mut start.pin);
         start
@@ -52,6 +53,7 @@ impl Start {
             session_count: self.session_count.try_into().unwrap_or(u16::MAX),
             queue_length_max: self.queue_length_max.try_into().unwrap_or(usize::MAX),
             allow_spy: self.allow_spy,
+            init_string: self.init_string.clone(),
         }
     }
 }
@@ -228,6 +230,7 @@ impl From<KeyEvidence> for Evidence {
             always_sensitive: evidence.always_sensitive,
             never_extractable: evidence.never_extractable,
             local: evidence.local,
+            limits: Some(evidence.limits.into()),
         }
     }
 }
@@ -240,6 +243,35 @@ impl From<Evidence> for KeyEvidence {
             always_sensitive: evidence.always_sensitive,
             never_extractable: evidence.never_extractable,
             local: evidence.local,
+            limits: evidence.limits.map(KeyLimits::from).unwrap_or_default(),
+        }
+    }
+}
+
+impl From<KeyLimits> for Limits {
+    fn from(limits: KeyLimits) -> Self {
+        Self {
+            sign: limits.sign,
+            decrypt: limits.decrypt,
+            unwrap: limits.unwrap,
+            derive: limits.derive,
+            modifiable: limits.modifiable,
+            copyable: limits.copyable,
+            mechanisms: limits.mechanisms,
+        }
+    }
+}
+
+impl From<Limits> for KeyLimits {
+    fn from(limits: Limits) -> Self {
+        Self {
+            sign: limits.sign,
+            decrypt: limits.decrypt,
+            unwrap: limits.unwrap,
+            derive: limits.derive,
+            modifiable: limits.modifiable,
+            copyable: limits.copyable,
+            mechanisms: limits.mechanisms,
         }
     }
 }
@@ -442,6 +474,7 @@ mod tests {
             session_count: 4,
             queue_length_max: 8,
             allow_spy: false,
+            init_string: Some("configdir='x'".to_owned()),
         };
         let start = Start::new(&config, "/x".to_owned(), &SecretString::from("648219"));
         let message = ToWorker {
