@@ -47,9 +47,13 @@ impl Denied {
 
 /// A caller may do one operation with one credential for one bank. Used up by the decision it leads to.
 ///
-/// Only [`grant`] makes one:
-/// ```compile_fail
-/// let forged = sealkeep_service::authz::Grant { caller: todo!() };
+/// Only [`grant`] makes one; its fields are nobody else's:
+/// ```compile_fail,E0451
+/// use sealkeep_service::authz::Grant;
+///
+/// fn forge(another: Grant) -> Grant {
+///     Grant { ..another }
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Grant {

@@ -50,7 +50,7 @@ pub(crate) struct Bench {
     /// The service's configuration file, to measure its token without the service.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// The process id of the service, to measure its CPU time.
+    /// The process id of the service, to measure its CPU time and that of its token workers.
     #[arg(long)]
     pid: Option<u32>,
     /// The `sealkeepd` program; beside this one when not given.
@@ -197,7 +197,9 @@ impl Bench {
     }
 
     fn service_cpu(&self) -> Option<Duration> {
-        cpu_of(&self.pid?.to_string())
+        let service = self.pid?.to_string();
+        let workers = children_of(&service).iter().filter_map(|pid| cpu_of(pid));
+        Some(cpu_of(&service)? + workers.sum::<Duration>())
     }
 }
 
@@ -233,14 +235,31 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
-/// User and system time of a process: fields 14 and 15 of proc(5)'s `stat`, counted after the name in brackets.
+/// User and system time of a process and of the children that it has outlived: fields 14 to 17 of proc(5)'s `stat`,
+/// counted after the name in brackets.
 fn cpu_of(process: &str) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    let ticks = fields.get(11..15)?.iter().map(|ticks| ticks.parse::<f64>());
+    let ticks: f64 = ticks.collect::<Result<Vec<_>, _>>().ok()?.iter().sum();
     Some(Duration::from_secs_f64(
         ticks / rustix::param::clock_ticks_per_second() as f64,
     ))
+}
+
+/// The children that a process has now.
+fn children_of(process: &str) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+    let lists = threads.into_iter().flatten().flatten();
+    let lists =
+        lists.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 fn since(before: Option<Duration>, after: Option<Duration>) -> Option<Duration> {
