@@ -49,6 +49,11 @@ impl Drop for Server {
 
 /// Starts a CMP server that answers with this chain.
 fn serve(house: &House, port: u16, chain: &str) -> Server {
+    serve_after(house, port, chain, 1)
+}
+
+/// Starts a CMP server that answers with this chain after so many questions whether it is ready.
+fn serve_after(house: &House, port: u16, chain: &str, questions: u32) -> Server {
     let (leaf, issuers) = chain.split_at(chain.find("-----END").unwrap() + 26);
     let (issued, ca) = (house.dir().join("issued.pem"), house.dir().join("ca.pem"));
     std::fs::write(&issued, leaf).unwrap();
@@ -56,7 +61,7 @@ fn serve(house: &House, port: u16, chain: &str) -> Server {
     let child = Command::new("openssl")
         .args(["cmp", "-config", "", "-port", &port.to_string()])
         .args(["-srv_ref", "srv", "-srv_secret", "pass:sesame"])
-        .args(["-poll_count", "1", "-check_after", "1"])
+        .args(["-poll_count", &questions.to_string(), "-check_after", "1"])
         .arg("-rsp_cert")
         .arg(&issued)
         .arg("-rsp_extracerts")
@@ -141,6 +146,29 @@ async fn a_certificate_comes_by_cmp_though_the_server_is_late_and_we_crash() {
     let tpp = house.connect(crate::house::TPP);
     tpp.bank("bank").sign(payment()).await.unwrap();
     assert_eq!(house.records("credential.install").await.len(), 1);
+}
+
+/// The exchange goes on where it stood: it is not begun anew, which this server would refuse.
+#[tokio::test]
+async fn an_exchange_that_the_server_has_begun_goes_on_after_a_crash() {
+    let (mut house, port) = house();
+    let enrolled = house
+        .enrol("seal", Purpose::Seal, KeyAlgorithm::EcP256)
+        .await
+        .unwrap();
+    let chain = house.issue(&enrolled.csr_pem, Purpose::Seal, |_| ());
+    let _server = serve_after(&house, port, &chain, 3);
+    house.submit("seal", "right").await.unwrap();
+    let waiting = house
+        .enrolment(|e| e.detail == "the QTSP has the request")
+        .await;
+    assert_eq!(waiting.state(), EnrolmentState::Pending);
+    house.kill();
+    house.start();
+    let done = house
+        .enrolment(|e| e.state() != EnrolmentState::Pending)
+        .await;
+    assert_eq!(done.state(), EnrolmentState::Installed, "{done:?}");
 }
 
 #[tokio::test]

@@ -3,6 +3,9 @@
 //! In: an order. Out: one exchange with the server, and a ticket that says what to send next. The messages are those of
 //! [`crate::credential::cmp`]. Plain HTTP is enough: the messages are protected by the shared secret, and nothing in them is
 //! secret.
+//!
+//! Every message goes over a connection of its own, and says so: hours lie between them, and a server may forget an exchange
+//! when a connection that it was told to keep ends (the one of OpenSSL does; RFC 9811 section 3.1 lets it).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +125,8 @@ async fn post(
     message: Vec<u8>,
 ) -> Result<Vec<u8>, EnrolError> {
     let request = http::Request::post(url)
-        .header("content-type", "application/pkixcmp")
+        .header(http::header::CONTENT_TYPE, "application/pkixcmp")
+        .header(http::header::CONNECTION, "close")
         .body(Full::from(message))
         .map_err(never)?;
     let unreachable = |error| later(format!("the CMP server cannot be reached: {error}"));
