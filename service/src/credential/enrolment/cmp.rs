@@ -15,6 +15,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jiff::SignedDuration;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,8 @@ pub struct CmpAccount {
     pub url: http::Uri,
     /// The reference and its secret.
     pub account: Account,
+    /// How long it may take before somebody should ask.
+    pub patience: SignedDuration,
 }
 
 /// Carries requests to one CMP server.
@@ -114,8 +117,13 @@ impl Enroller for CmpEnroller {
             Ok(Progress::Pending {
                 ticket,
                 check_after_s,
+                detail: "the QTSP has the request".to_owned(),
             })
         })
+    }
+
+    fn patience(&self) -> SignedDuration {
+        self.server.patience
     }
 }
 
