@@ -7,7 +7,6 @@ mod check;
 mod tables;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -16,15 +15,12 @@ use crate::approval::ApprovalRules;
 use crate::backend::pkcs11::Pkcs11Config;
 use crate::backend::worker::WorkerConfig;
 use crate::credential::TrustAnchors;
-use crate::credential::cmp::Account;
-use crate::credential::enrolment::{CmpAccount, CmpEnroller, Enrollers};
+use crate::credential::enrolment::{EnrollerConfig, EnrollerError, Enrollers};
 use crate::domain::Environment;
-use crate::pin::{self, PinError};
 
 pub use tables::{
-    ApprovalConfig, EnrollerConfig, EnrollerKind, Isolation, ListenConfig, LogConfig, LogFormat,
-    MetricsConfig, ProfilesConfig, RuntimeConfig, StoreConfig, TokenConfig, TrustConfig,
-    WatchConfig,
+    ApprovalConfig, Isolation, ListenConfig, LogConfig, LogFormat, MetricsConfig, ProfilesConfig,
+    RuntimeConfig, StoreConfig, TokenConfig, TrustConfig, WatchConfig,
 };
 
 /// The configuration file. Relative paths in it are relative to its own directory.
@@ -141,11 +137,7 @@ impl Config {
             .chain(webhooks)
             .chain(&mut self.token.pin_file)
             .chain(&mut self.profiles.directory)
-            .chain(
-                self.enroller
-                    .iter_mut()
-                    .map(|enroller| &mut enroller.secret_file),
-            )
+            .chain(self.enroller.iter_mut().flat_map(|e| e.files_mut()))
         {
             *path = base.join(&*path);
         }
@@ -195,21 +187,9 @@ impl Config {
     }
 
     /// The ways to QTSPs, with their secrets read.
-    pub fn enrollers(&self) -> Result<Enrollers, PinError> {
-        let mut enrollers = Enrollers::new();
-        for config in &self.enroller {
-            let Some(url) = config.address() else {
-                continue;
-            };
-            let EnrollerKind::Cmp = config.kind;
-            let account = Account {
-                reference: config.reference.clone(),
-                secret: pin::from_file(&config.secret_file)?,
-            };
-            let enroller = CmpEnroller::new(CmpAccount { url, account });
-            enrollers.insert(config.name.clone(), Arc::new(enroller));
-        }
-        Ok(enrollers)
+    pub fn enrollers(&self) -> Result<Enrollers, EnrollerError> {
+        let open = |config: &EnrollerConfig| Ok((config.name().clone(), config.open()?));
+        self.enroller.iter().map(open).collect()
     }
 
     /// The rules for changes that take two persons.

@@ -16,7 +16,7 @@ use crate::backend::{BackendError, KeyBackend};
 use crate::bank::rotation::canary::Outcomes;
 use crate::clock::SharedClock;
 use crate::credential::TrustAnchors;
-use crate::credential::enrolment::Enrollers;
+use crate::credential::enrolment::{self, Enrollers};
 use crate::domain::{CallerName, Name};
 use crate::profiles::Profiles;
 use crate::store::StoreError;
@@ -34,6 +34,8 @@ pub struct Registry {
     pub(crate) outcomes: Arc<std::sync::Mutex<HashMap<(Name, Name), Outcomes>>>,
     pub(crate) approvals: ApprovalRules,
     pub(crate) enrollers: Arc<Enrollers>,
+    /// What enrolments did, counted.
+    pub(crate) enrolling: enrolment::Meter,
     /// Told when an enrolment begins.
     pub(crate) submitted: Arc<Notify>,
     /// Told when an approved change may be due.
@@ -76,6 +78,7 @@ impl Registry {
             outcomes: Arc::default(),
             approvals: ApprovalRules::default(),
             enrollers: Arc::default(),
+            enrolling: enrolment::Meter::default(),
             submitted: Arc::default(),
             approved: Arc::default(),
             turn: Arc::default(),
@@ -84,6 +87,7 @@ impl Registry {
 
     /// The same registry with ways to QTSPs.
     pub fn with_enrollers(mut self, enrollers: Enrollers) -> Self {
+        self.enrolling.expect(enrollers.keys());
         self.enrollers = Arc::new(enrollers);
         self
     }

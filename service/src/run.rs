@@ -110,6 +110,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     let own = own_certificates(tls_files.clone());
     let watch = Watch::open(clock.clone(), world.clone(), own, sinks).await?;
     let signing = Signing::new(clock.clone(), world.clone(), audit.clone(), backend.clone());
+    let enrolments = registry.enrolling.clone();
     let (started_at, meter) = (clock.now(), Meter::default());
     let state = State {
         watch: watch.clone(),
@@ -122,6 +123,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         audit.register(registry);
         meter.register(registry);
         watch.register(registry);
+        enrolments.register(registry);
     });
     let monitoring = open_metrics(config.metrics.as_ref(), exposition).await?;
     let watching = watch.start();

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, watch};
 use crate::bank::rotation::Rotation;
 use crate::bank::rotation::moving::{Move, Pick};
 use crate::bank::rotation::progress::Progress;
-use crate::domain::{Bank, Caller, CallerName, Credential, Name, Purpose, Version};
+use crate::domain::{Bank, Caller, CallerName, Credential, Enrolment, Name, Purpose, Version};
 use crate::store::{Store, StoreError};
 
 /// Everything that decides a request, at one moment.
@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub catalog: Arc<Catalog>,
     /// The open rotations, by credential.
     pub rotations: BTreeMap<Name, Arc<Rotation>>,
+    /// Enrolments that have not ended with a certificate, as they were submitted or ended; their steps in between are
+    /// in the store alone.
+    pub enrolments: Vec<Enrolment>,
 }
 
 /// A bank with all that is needed to sign for it.
@@ -242,6 +245,7 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         credentials,
         catalog,
         rotations,
+        enrolments: store.unsettled_enrolments().await?,
     })
 }
 

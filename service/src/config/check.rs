@@ -5,8 +5,6 @@ use crate::backend::pkcs11::is_init_string;
 
 /// Receivers of alerts, at most.
 const WEBHOOKS_MAX: usize = 16;
-/// Longest reference of an enroller, bytes.
-const REFERENCE_BYTES_MAX: usize = 128;
 
 impl Config {
     /// The first key whose value cannot be, and what it must be.
@@ -68,16 +66,11 @@ impl Config {
         for (at, enroller) in self.enroller.iter().enumerate() {
             if self.enroller[..at]
                 .iter()
-                .any(|other| other.name == enroller.name)
+                .any(|other| other.name() == enroller.name())
             {
                 return Err(("enroller.name", "each name once"));
             }
-            if enroller.address().is_none() {
-                return Err(("enroller.url", "http://host:port/path"));
-            }
-            if !(1..=REFERENCE_BYTES_MAX).contains(&enroller.reference.len()) {
-                return Err(("enroller.reference", "1 to 128 bytes"));
-            }
+            enroller.check()?;
         }
         if !(60..=86_400).contains(&self.approval.expiry_s) {
             return Err(("approval.expiry_s", "60 to 86400"));

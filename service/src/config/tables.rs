@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use crate::approval;
 use crate::backend::worker::{CRASHES_PER_MINUTE_MAX_DEFAULT, ENVIRONMENT_DEFAULT};
-use crate::domain::Name;
 use crate::watch::sink::WebhookConfig;
 
 /// `[listen]`
@@ -138,38 +137,6 @@ impl Default for ApprovalConfig {
             expiry_s: approval::EXPIRY_DEFAULT_S,
             destroy_delay_s: approval::DESTROY_DELAY_DEFAULT_S,
         }
-    }
-}
-
-/// `[[enroller]]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EnrollerConfig {
-    /// What officers call it.
-    pub name: Name,
-    /// How it talks.
-    pub kind: EnrollerKind,
-    /// Where the QTSP takes messages, `http://host:port/path`. They are protected by the shared secret.
-    pub url: String,
-    /// The reference that the QTSP gave out with the secret.
-    pub reference: String,
-    /// A file that holds the shared secret, mode 0400.
-    pub secret_file: PathBuf,
-}
-
-/// The protocols of enrolment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EnrollerKind {
-    /// CMP (RFC 9810) with a shared secret.
-    Cmp,
-}
-
-impl EnrollerConfig {
-    /// Where its messages go; none when the URL is no such address.
-    pub(super) fn address(&self) -> Option<http::Uri> {
-        let url: http::Uri = self.url.parse().ok()?;
-        (url.scheme_str() == Some("http") && url.host().is_some()).then_some(url)
     }
 }
 

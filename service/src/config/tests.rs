@@ -6,11 +6,16 @@ fn parse(text: &str) -> Result<Config, String> {
     Config::parse(Path::new("c.toml"), text).map_err(|error| error.to_string())
 }
 
+/// What stands in the sample as comments, by the word at the end of the line.
+const OPTIONAL: [&str; 3] = ["# webhook", "# manual", "# cmp"];
+
 /// The sample with what stands in it as comments.
-fn with_webhook() -> String {
-    let text = SAMPLE.replace("# [[watch.webhook]]", "[[watch.webhook]]");
-    let lines = text.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if rest.contains(" = ") && rest.ends_with("# webhook") => rest,
+fn with_options() -> String {
+    let lines = SAMPLE.lines().map(|line| match line.strip_prefix("# ") {
+        Some(rest) if rest.starts_with("[[") => rest,
+        Some(rest) if rest.contains(" = ") && OPTIONAL.iter().any(|word| rest.ends_with(word)) => {
+            rest
+        }
         _ => line,
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -19,8 +24,10 @@ fn with_webhook() -> String {
 #[test]
 fn the_sample_parses() {
     parse(SAMPLE).unwrap();
-    let config = parse(&with_webhook()).unwrap();
+    let config = parse(&with_options()).unwrap();
     assert_eq!(config.watch.webhook.len(), 1);
+    let names: Vec<_> = config.enroller.iter().map(|e| e.name().as_str()).collect();
+    assert_eq!(names, ["by-hand", "my-qtsp"]);
 }
 
 #[test]
@@ -52,13 +59,31 @@ fn refuses_values_out_of_range_by_name() {
             "runtime.drain_timeout_s",
         ),
         ("name = \"oncall\"", "name = \"log\"", "watch.webhook.name"),
+        ("name = \"by-hand\"", "name = \"my-qtsp\"", "enroller.name"),
+        (
+            "overdue_after_h = 336",
+            "overdue_after_h = 0",
+            "enroller.overdue_after_h",
+        ),
+        (
+            "overdue_after_h = 24",
+            "overdue_after_hours = 24",
+            "overdue_after_hours",
+        ),
+        ("kind = \"manual\"", "kind = \"by-hand\"", "by-hand"),
+        ("url = \"http://cmp", "url = \"https://cmp", "enroller.url"),
+        (
+            "reference = \"acme-123\"",
+            "reference = \"\"",
+            "enroller.reference",
+        ),
         (
             "pin_file = ",
             "pin_credential = \"p\"\npin_file = ",
             "token.pin_file",
         ),
     ] {
-        let sample = with_webhook();
+        let sample = with_options();
         assert!(sample.contains(from), "{from}");
         let error = parse(&sample.replace(from, to)).unwrap_err();
         assert!(error.contains(field), "{error}");

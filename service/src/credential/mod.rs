@@ -95,6 +95,9 @@ pub enum CredentialError {
         /// Which way it went.
         enroller: Name,
     },
+    /// There is nothing to withdraw.
+    #[error("no request of {0} is with a QTSP")]
+    EnrolmentClosed(VersionId),
     /// The approval it takes was not made.
     #[error(transparent)]
     Approval(#[from] ApprovalError),

@@ -16,6 +16,8 @@ pub enum EnrolmentState {
     Installed,
     /// It ended without a certificate; the detail says why.
     Failed,
+    /// An officer gave it up.
+    Withdrawn,
 }
 
 impl EnrolmentState {
@@ -25,6 +27,7 @@ impl EnrolmentState {
             Self::Pending => "pending",
             Self::Installed => "installed",
             Self::Failed => "failed",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -50,4 +53,6 @@ pub struct Enrolment {
     pub detail: String,
     /// When it was asked for.
     pub created: Timestamp,
+    /// When the certificate should be there; later somebody should ask.
+    pub due: Timestamp,
 }

@@ -30,6 +30,22 @@ impl EnrolmentService for Api {
         }))
     }
 
+    async fn withdraw_enrolment(
+        &self,
+        request: Request<v1::WithdrawEnrolmentRequest>,
+    ) -> Result<Response<v1::WithdrawEnrolmentResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &[Role::Officer], "WithdrawEnrolment")
+            .await?;
+        let withdrawn = self.0.registry.withdraw(&caller, &message.name).await;
+        let withdrawn = withdrawn.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::WithdrawEnrolmentResponse {
+            enrolment: Some(enrolment(&withdrawn)),
+        }))
+    }
+
     async fn list_enrolments(
         &self,
         request: Request<v1::ListEnrolmentsRequest>,
@@ -62,6 +78,7 @@ fn enrolment(enrolment: &Enrolment) -> v1::Enrolment {
         }
         EnrolmentState::Installed => (v1::EnrolmentState::Installed, None),
         EnrolmentState::Failed => (v1::EnrolmentState::Failed, None),
+        EnrolmentState::Withdrawn => (v1::EnrolmentState::Withdrawn, None),
     };
     v1::Enrolment {
         version: enrolment.version.resource(),
@@ -71,5 +88,6 @@ fn enrolment(enrolment: &Enrolment) -> v1::Enrolment {
         detail: enrolment.detail.clone(),
         create_time: Some(wire::time(enrolment.created)),
         next_time,
+        due_time: Some(wire::time(enrolment.due)),
     }
 }

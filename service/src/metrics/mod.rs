@@ -7,6 +7,7 @@
 //! Each room owns its instruments and hands them to the registry once (`register`); what is state rather than events is
 //! read at each scrape by `state`.
 
+mod enrolments;
 mod listener;
 mod state;
 mod text;

@@ -24,7 +24,7 @@ use crate::world::{Snapshot, World};
 /// Bytes of a fingerprint in a label.
 const FINGERPRINT_BYTES: usize = 8;
 
-type Labels<const N: usize> = [(&'static str, String); N];
+pub(super) type Labels<const N: usize> = [(&'static str, String); N];
 
 /// Where the state is read.
 pub struct State {
@@ -51,7 +51,8 @@ impl Collector for State {
         self.token(&mut encoder)?;
         certificates(&mut encoder, &self.watch.expiries())?;
         versions(&mut encoder, &snapshot, &self.backend.info().name)?;
-        bindings(&mut encoder, &snapshot)
+        bindings(&mut encoder, &snapshot)?;
+        super::enrolments::encode(&mut encoder, &snapshot)
     }
 }
 
@@ -239,7 +240,7 @@ fn bindings(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Result<(), 
 }
 
 /// One family of gauges.
-fn gauges<const N: usize, I>(
+pub(super) fn gauges<const N: usize, I>(
     encoder: &mut DescriptorEncoder,
     name: &str,
     help: &str,

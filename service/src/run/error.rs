@@ -3,6 +3,7 @@
 use crate::audit::AuditError;
 use crate::backend::BackendError;
 use crate::config::ConfigError;
+use crate::credential::enrolment::EnrollerError;
 use crate::grpc::listener::TlsError;
 use crate::pin::PinError;
 use crate::profiles::ProfilesError;
@@ -22,6 +23,8 @@ pub enum RunError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Pin(#[from] PinError),
+    #[error(transparent)]
+    Enroller(#[from] EnrollerError),
     #[error(transparent)]
     Profiles(#[from] ProfilesError),
     #[error(transparent)]
@@ -50,7 +53,7 @@ impl RunError {
     /// The stable reason word.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Config(_) | Self::Webhook(_) => "CONFIG_INVALID",
+            Self::Config(_) | Self::Webhook(_) | Self::Enroller(_) => "CONFIG_INVALID",
             Self::Pin(_) => "PIN_UNAVAILABLE",
             Self::Profiles(_) | Self::World(WorldError::ProfileUnknown { .. }) => {
                 "PROFILES_INVALID"
@@ -96,6 +99,7 @@ impl RunError {
         match self {
             Self::Config(_)
             | Self::Webhook(_)
+            | Self::Enroller(_)
             | Self::Pin(_)
             | Self::Tls(_)
             | Self::Profiles(_)

@@ -16,14 +16,22 @@ impl Store {
         rows.iter().map(enrolment).collect()
     }
 
+    /// Those that have not ended with a certificate, oldest first.
+    pub async fn unsettled_enrolments(&self) -> Result<Vec<Enrolment>, StoreError> {
+        let sql = "SELECT * FROM enrolment WHERE standing <> 'installed'
+             ORDER BY created_us, credential, version";
+        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        rows.iter().map(enrolment).collect()
+    }
+
     /// Writes an enrolment; the one before for the same version is replaced.
     pub async fn put_enrolment(&self, enrolment: &Enrolment) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO enrolment (credential, version, enroller, author, standing, ticket,
-             attempts, next_us, detail, created_us)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             attempts, next_us, detail, created_us, due_us)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (credential, version) DO UPDATE SET enroller = $3, author = $4,
-             standing = $5, ticket = $6, attempts = $7, next_us = $8, detail = $9, created_us = $10",
+             standing = $5, ticket = $6, attempts = $7, next_us = $8, detail = $9, created_us = $10, due_us = $11",
         )
         .bind(enrolment.version.credential.as_str())
         .bind(i64::from(enrolment.version.number))
@@ -35,9 +43,29 @@ impl Store {
         .bind(enrolment.next.as_microsecond())
         .bind(&enrolment.detail)
         .bind(enrolment.created.as_microsecond())
+        .bind(enrolment.due.as_microsecond())
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Writes what a step brought, unless the enrolment is not open any more; says whether it was.
+    pub async fn step_enrolment(&self, enrolment: &Enrolment) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE enrolment SET standing = $3, ticket = $4, attempts = $5, next_us = $6, detail = $7
+             WHERE credential = $1 AND version = $2 AND created_us = $8 AND standing = 'pending'",
+        )
+        .bind(enrolment.version.credential.as_str())
+        .bind(i64::from(enrolment.version.number))
+        .bind(enrolment.state.as_str())
+        .bind(&enrolment.ticket)
+        .bind(i64::from(enrolment.attempts))
+        .bind(enrolment.next.as_microsecond())
+        .bind(&enrolment.detail)
+        .bind(enrolment.created.as_microsecond())
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 }
 
@@ -62,5 +90,6 @@ fn enrolment(row: &SqliteRow) -> Result<Enrolment, StoreError> {
         next: time("next_us")?,
         detail: row.try_get("detail")?,
         created: time("created_us")?,
+        due: time("due_us")?,
     })
 }

@@ -9,6 +9,7 @@ use sealkeep_client::v1::enrolment_service_client::EnrolmentServiceClient;
 use sealkeep_client::v1::{self, EnrolmentState, KeyAlgorithm, Purpose};
 
 use crate::house::{House, OFFICER, bank, payment, write_pin};
+use crate::watch::{sample, scrape_until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,6 +28,8 @@ fn house() -> (House, u16) {
              reference = \"kid1\"\nsecret_file = \"{name}.secret\"\n"
         ));
     }
+    config.push_str("[[enroller]]\nname = \"by-hand\"\nkind = \"manual\"\n");
+    config.push_str("[metrics]\naddress = \"127.0.0.1:0\"\n");
     std::fs::write(house.config_file(), config).unwrap();
     assert!(
         house
@@ -49,6 +52,11 @@ impl Drop for Server {
 
 /// Starts a CMP server that answers with this chain.
 fn serve(house: &House, port: u16, chain: &str) -> Server {
+    serve_after(house, port, chain, 1)
+}
+
+/// Starts a CMP server that answers with this chain after so many questions whether it is ready.
+fn serve_after(house: &House, port: u16, chain: &str, questions: u32) -> Server {
     let (leaf, issuers) = chain.split_at(chain.find("-----END").unwrap() + 26);
     let (issued, ca) = (house.dir().join("issued.pem"), house.dir().join("ca.pem"));
     std::fs::write(&issued, leaf).unwrap();
@@ -56,7 +64,7 @@ fn serve(house: &House, port: u16, chain: &str) -> Server {
     let child = Command::new("openssl")
         .args(["cmp", "-config", "", "-port", &port.to_string()])
         .args(["-srv_ref", "srv", "-srv_secret", "pass:sesame"])
-        .args(["-poll_count", "1", "-check_after", "1"])
+        .args(["-poll_count", &questions.to_string(), "-check_after", "1"])
         .arg("-rsp_cert")
         .arg(&issued)
         .arg("-rsp_extracerts")
@@ -79,6 +87,21 @@ impl House {
             .call(request, async |channel, request| {
                 EnrolmentServiceClient::new(channel)
                     .submit_enrolment(request)
+                    .await
+            })
+            .await?;
+        Ok(answer.enrolment.unwrap())
+    }
+
+    async fn withdraw(&self, credential: &str) -> Result<v1::Enrolment, Error> {
+        let request = v1::WithdrawEnrolmentRequest {
+            name: format!("credentials/{credential}/versions/1"),
+        };
+        let answer = self
+            .connect(OFFICER)
+            .call(request, async |channel, request| {
+                EnrolmentServiceClient::new(channel)
+                    .withdraw_enrolment(request)
                     .await
             })
             .await?;
@@ -143,6 +166,29 @@ async fn a_certificate_comes_by_cmp_though_the_server_is_late_and_we_crash() {
     assert_eq!(house.records("credential.install").await.len(), 1);
 }
 
+/// The exchange goes on where it stood: it is not begun anew, which this server would refuse.
+#[tokio::test]
+async fn an_exchange_that_the_server_has_begun_goes_on_after_a_crash() {
+    let (mut house, port) = house();
+    let enrolled = house
+        .enrol("seal", Purpose::Seal, KeyAlgorithm::EcP256)
+        .await
+        .unwrap();
+    let chain = house.issue(&enrolled.csr_pem, Purpose::Seal, |_| ());
+    let _server = serve_after(&house, port, &chain, 3);
+    house.submit("seal", "right").await.unwrap();
+    let waiting = house
+        .enrolment(|e| e.detail == "the QTSP has the request")
+        .await;
+    assert_eq!(waiting.state(), EnrolmentState::Pending);
+    house.kill();
+    house.start();
+    let done = house
+        .enrolment(|e| e.state() != EnrolmentState::Pending)
+        .await;
+    assert_eq!(done.state(), EnrolmentState::Installed, "{done:?}");
+}
+
 #[tokio::test]
 async fn an_enrolment_that_cannot_succeed_ends_with_the_reason_and_installs_nothing() {
     let (house, port) = house();
@@ -171,4 +217,57 @@ async fn an_enrolment_that_cannot_succeed_ends_with_the_reason_and_installs_noth
     }
     assert_eq!(house.records("enrolment.failed").await.len(), 2);
     assert!(house.records("credential.install").await.is_empty());
+}
+
+/// Weeks may lie between the request and its certificate; monitoring sees that it waits.
+#[tokio::test]
+async fn a_request_by_hand_stays_open_until_its_certificate_is_installed() {
+    let (mut house, _) = house();
+    let enrolled = house
+        .enrol("seal", Purpose::Seal, KeyAlgorithm::EcP256)
+        .await
+        .unwrap();
+    house.submit("seal", "by-hand").await.unwrap();
+    let open = house.enrolment(|e| e.detail.contains("csr seal@1")).await;
+    let seconds = |time: Option<prost_types::Timestamp>| time.unwrap().seconds;
+    let patience_s = seconds(open.due_time) - seconds(open.create_time);
+    assert_eq!(patience_s, 14 * 86_400);
+    house.kill();
+    house.start();
+    let pending = r#"sealkeep_enrolments{enroller="by-hand",state="pending"}"#;
+    let due = r#"sealkeep_enrolment_due_timestamp_seconds{name="seal@1",enroller="by-hand"}"#;
+    let metrics = scrape_until(&house, |metrics| metrics.contains(pending)).await;
+    assert_eq!(sample(&metrics, pending), 1.0);
+    assert_eq!(sample(&metrics, due), seconds(open.due_time) as f64);
+    let chain = house.issue(&enrolled.csr_pem, Purpose::Seal, |_| ());
+    house.install("seal", chain).await.unwrap();
+    let done = house
+        .enrolment(|e| e.state() != EnrolmentState::Pending)
+        .await;
+    assert_eq!(done.state(), EnrolmentState::Installed, "{done:?}");
+    scrape_until(&house, |metrics| !metrics.contains(pending)).await;
+    let closed = house.withdraw("seal").await.unwrap_err();
+    assert_eq!(closed.reason(), "ENROLMENT_CLOSED");
+}
+
+#[tokio::test]
+async fn a_request_that_was_withdrawn_can_go_another_way() {
+    let (house, port) = house();
+    let enrolled = house
+        .enrol("seal", Purpose::Seal, KeyAlgorithm::EcP256)
+        .await
+        .unwrap();
+    house.submit("seal", "by-hand").await.unwrap();
+    let twice = house.submit("seal", "right").await.unwrap_err();
+    assert_eq!(twice.reason(), "ENROLMENT_OPEN");
+    let withdrawn = house.withdraw("seal").await.unwrap();
+    assert_eq!(withdrawn.state(), EnrolmentState::Withdrawn);
+    assert_eq!(house.records("enrolment.withdraw").await.len(), 1);
+    let chain = house.issue(&enrolled.csr_pem, Purpose::Seal, |_| ());
+    let _server = serve(&house, port, &chain);
+    house.submit("seal", "right").await.unwrap();
+    let done = house
+        .enrolment(|e| e.state() != EnrolmentState::Pending)
+        .await;
+    assert_eq!(done.state(), EnrolmentState::Installed, "{done:?}");
 }

@@ -164,7 +164,7 @@ fn get(house: &House, path: &str, accept: &str) -> (String, String) {
 }
 
 /// The value of a sample.
-fn sample(metrics: &str, series: &str) -> f64 {
+pub(crate) fn sample(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find(|line| {
         line.strip_prefix(series)
             .is_some_and(|rest| rest.starts_with(' '))
@@ -173,7 +173,7 @@ fn sample(metrics: &str, series: &str) -> f64 {
     line.rsplit_once(' ').unwrap().1.parse().unwrap()
 }
 
-async fn scrape_until(house: &House, true_of: impl Fn(&str) -> bool) -> String {
+pub(crate) async fn scrape_until(house: &House, true_of: impl Fn(&str) -> bool) -> String {
     let waiting = async {
         loop {
             let (_, metrics) = get(house, "/metrics", "*/*");

@@ -12,6 +12,7 @@ use sealkeep_client::Sealkeep;
 use sealkeep_client::v1::enrolment_service_client::EnrolmentServiceClient;
 use sealkeep_client::v1::{
     Enrolment, EnrolmentState, ListEnrolmentsRequest, SubmitEnrolmentRequest,
+    WithdrawEnrolmentRequest,
 };
 use serde_json::{Value, json};
 
@@ -26,6 +27,12 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "ENROLLER")]
         by: String,
     },
+    /// Give an open one up, so that another way can be taken; the QTSP is not told.
+    Withdraw {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+    },
     /// What became of all of them.
     List,
 }
@@ -34,6 +41,7 @@ impl Verb {
     pub(crate) async fn run(self, sealkeep: &Sealkeep) -> Result<Report, Failure> {
         match self {
             Self::Submit { name, by } => submit(sealkeep, name, by).await,
+            Self::Withdraw { name } => withdraw(sealkeep, name).await,
             Self::List => list(sealkeep).await,
         }
     }
@@ -49,8 +57,24 @@ async fn submit(sealkeep: &Sealkeep, name: String, enroller: String) -> Result<R
         })
         .await?;
     let enrolment = answer.enrolment.unwrap_or_default();
-    let report = Report::new(rows(std::slice::from_ref(&enrolment)), to_json(&enrolment));
+    let report = one(&enrolment);
     Ok(report.note("next: `sealkeep enrolment list` tells when the certificate is installed"))
+}
+
+async fn withdraw(sealkeep: &Sealkeep, name: String) -> Result<Report, Failure> {
+    let request = WithdrawEnrolmentRequest { name };
+    let answer = sealkeep
+        .call(request, async |channel, request| {
+            EnrolmentServiceClient::new(channel)
+                .withdraw_enrolment(request)
+                .await
+        })
+        .await?;
+    Ok(one(&answer.enrolment.unwrap_or_default()))
+}
+
+fn one(enrolment: &Enrolment) -> Report {
+    Report::new(rows(std::slice::from_ref(enrolment)), to_json(enrolment))
 }
 
 async fn list(sealkeep: &Sealkeep) -> Result<Report, Failure> {
@@ -80,13 +104,14 @@ fn rows(enrolments: &[Enrolment]) -> String {
             enrolment.enroller.clone(),
             state(enrolment.state).to_owned(),
             next(enrolment),
+            due(enrolment),
             enrolment.detail.clone(),
         ]
     };
     match enrolments.is_empty() {
         true => "No enrolments. Begin one: sealkeep enrolment submit NAME@N --by ENROLLER\n".into(),
         false => table(
-            ["VERSION", "BY", "STATE", "NEXT STEP", "DETAIL"],
+            ["VERSION", "BY", "STATE", "NEXT STEP", "DUE", "DETAIL"],
             enrolments.iter().map(row).collect(),
         ),
     }
@@ -97,11 +122,23 @@ fn next(enrolment: &Enrolment) -> String {
     rfc3339(next.and_then(|t| time(t.seconds, t.nanos)))
 }
 
+/// When the certificate should be there; of no interest once it is, or will not be.
+fn due(enrolment: &Enrolment) -> String {
+    match enrolment.state() {
+        EnrolmentState::Pending => {
+            let due = enrolment.due_time.as_ref();
+            rfc3339(due.and_then(|t| time(t.seconds, t.nanos)))
+        }
+        _ => String::new(),
+    }
+}
+
 fn state(state: i32) -> &'static str {
     match EnrolmentState::try_from(state) {
         Ok(EnrolmentState::Pending) => "pending",
         Ok(EnrolmentState::Installed) => "installed",
         Ok(EnrolmentState::Failed) => "failed",
+        Ok(EnrolmentState::Withdrawn) => "withdrawn",
         Ok(EnrolmentState::Unspecified) => "",
         Err(_) => "?",
     }
@@ -117,5 +154,6 @@ fn to_json(enrolment: &Enrolment) -> Value {
         "detail": enrolment.detail,
         "create_time": rfc3339(created.and_then(|t| time(t.seconds, t.nanos))),
         "next_time": next(enrolment),
+        "due_time": due(enrolment),
     })
 }

@@ -204,6 +204,7 @@ mod tests {
             "sealkeep credential revoke acme-seal@1 --reason compromised",
             "sealkeep credential destroy acme-seal@1 --reason ended",
             "sealkeep enrolment submit acme-seal@2 --by my-qtsp",
+            "sealkeep enrolment withdraw acme-seal@2",
             "sealkeep enrolment list",
             "sealkeep approval list --all",
             "sealkeep approval approve 0123456789ab",

@@ -3,6 +3,9 @@
 //! In: an order. Out: one exchange with the server, and a ticket that says what to send next. The messages are those of
 //! [`crate::credential::cmp`]. Plain HTTP is enough: the messages are protected by the shared secret, and nothing in them is
 //! secret.
+//!
+//! Every message goes over a connection of its own, and says so: hours lie between them, and a server may forget an exchange
+//! when a connection that it was told to keep ends (the one of OpenSSL does; RFC 9811 section 3.1 lets it).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +15,7 @@ use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use jiff::SignedDuration;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +35,8 @@ pub struct CmpAccount {
     pub url: http::Uri,
     /// The reference and its secret.
     pub account: Account,
+    /// How long it may take before somebody should ask.
+    pub patience: SignedDuration,
 }
 
 /// Carries requests to one CMP server.
@@ -111,8 +117,13 @@ impl Enroller for CmpEnroller {
             Ok(Progress::Pending {
                 ticket,
                 check_after_s,
+                detail: "the QTSP has the request".to_owned(),
             })
         })
+    }
+
+    fn patience(&self) -> SignedDuration {
+        self.server.patience
     }
 }
 
@@ -122,7 +133,8 @@ async fn post(
     message: Vec<u8>,
 ) -> Result<Vec<u8>, EnrolError> {
     let request = http::Request::post(url)
-        .header("content-type", "application/pkixcmp")
+        .header(http::header::CONTENT_TYPE, "application/pkixcmp")
+        .header(http::header::CONNECTION, "close")
         .body(Full::from(message))
         .map_err(never)?;
     let unreachable = |error| later(format!("the CMP server cannot be reached: {error}"));

@@ -1,0 +1,163 @@
+//! What the operator wrote about the ways to QTSPs, checked.
+//!
+//! In: `[[enroller]]` tables. Out: ways, their secrets read. Never: a secret in the configuration; it names files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::{CmpAccount, CmpEnroller, Enroller, ManualEnroller};
+use crate::credential::cmp::Account;
+use crate::domain::Name;
+use crate::pin::{self, PinError};
+
+/// Longest reference of an account, bytes.
+const REFERENCE_BYTES_MAX: usize = 128;
+/// How long people may take before somebody should ask, hours: two weeks.
+const OVERDUE_AFTER_MANUAL_H: u32 = 14 * 24;
+/// How long a server may take before somebody should ask, hours.
+const OVERDUE_AFTER_H: u32 = 24;
+/// Longest such time, hours: a year.
+const OVERDUE_AFTER_H_MAX: u32 = 366 * 24;
+
+/// `[[enroller]]`; `kind` says which.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum EnrollerConfig {
+    /// People carry request and certificate.
+    Manual(ManualConfig),
+    /// CMP (RFC 9810) with a shared secret.
+    Cmp(CmpConfig),
+}
+
+/// `[[enroller]]` of kind `manual`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManualConfig {
+    /// What officers call it.
+    pub name: Name,
+    /// How long it may take before somebody should ask, hours.
+    #[serde(default = "overdue_after_manual")]
+    pub overdue_after_h: u32,
+}
+
+/// `[[enroller]]` of kind `cmp`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CmpConfig {
+    /// What officers call it.
+    pub name: Name,
+    /// Where the QTSP takes messages, `http://host:port/path`. They are protected by the shared secret.
+    pub url: String,
+    /// The reference that the QTSP gave out with the secret.
+    pub reference: String,
+    /// A file that holds the shared secret, mode 0400.
+    pub secret_file: PathBuf,
+    /// How long it may take before somebody should ask, hours.
+    #[serde(default = "overdue_after")]
+    pub overdue_after_h: u32,
+}
+
+fn overdue_after_manual() -> u32 {
+    OVERDUE_AFTER_MANUAL_H
+}
+fn overdue_after() -> u32 {
+    OVERDUE_AFTER_H
+}
+
+/// Why a way to a QTSP cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollerError {
+    /// Its secret cannot be read.
+    #[error("enroller {name}: {source}")]
+    Secret {
+        /// Which way.
+        name: Name,
+        /// Why not.
+        source: PinError,
+    },
+}
+
+impl EnrollerConfig {
+    /// What officers call it.
+    pub fn name(&self) -> &Name {
+        match self {
+            Self::Manual(config) => &config.name,
+            Self::Cmp(config) => &config.name,
+        }
+    }
+
+    /// The files it names; relative ones are resolved by whoever read the configuration.
+    pub fn files_mut(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Manual(_) => Vec::new(),
+            Self::Cmp(config) => vec![&mut config.secret_file],
+        }
+    }
+
+    /// The first key whose value cannot be, and what it must be.
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let overdue_after_h = match self {
+            Self::Manual(config) => config.overdue_after_h,
+            Self::Cmp(config) => {
+                config.check()?;
+                config.overdue_after_h
+            }
+        };
+        match (1..=OVERDUE_AFTER_H_MAX).contains(&overdue_after_h) {
+            true => Ok(()),
+            false => Err(("enroller.overdue_after_h", "1 to 8784")),
+        }
+    }
+
+    /// The way, its secret read.
+    ///
+    /// # Errors
+    /// [`EnrollerError`].
+    pub fn open(&self) -> Result<Arc<dyn Enroller>, EnrollerError> {
+        Ok(match self {
+            Self::Manual(config) => Arc::new(ManualEnroller::new(hours(config.overdue_after_h))),
+            Self::Cmp(config) => Arc::new(CmpEnroller::new(config.account()?)),
+        })
+    }
+}
+
+impl CmpConfig {
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        if self.address().is_none() {
+            return Err(("enroller.url", "http://host:port/path"));
+        }
+        if !(1..=REFERENCE_BYTES_MAX).contains(&self.reference.len()) {
+            return Err(("enroller.reference", "1 to 128 bytes"));
+        }
+        Ok(())
+    }
+
+    /// Where its messages go; none when the URL is no such address.
+    fn address(&self) -> Option<http::Uri> {
+        let url: http::Uri = self.url.parse().ok()?;
+        (url.scheme_str() == Some("http") && url.host().is_some()).then_some(url)
+    }
+
+    fn account(&self) -> Result<CmpAccount, EnrollerError> {
+        let secret = |source| EnrollerError::Secret {
+            name: self.name.clone(),
+            source,
+        };
+        Ok(CmpAccount {
+            // Checked before; an empty address reaches nobody.
+            url: self.address().unwrap_or_default(),
+            account: Account {
+                reference: self.reference.clone(),
+                secret: pin::from_file(&self.secret_file).map_err(secret)?,
+            },
+            patience: hours(self.overdue_after_h),
+        })
+    }
+}
+
+fn hours(hours: u32) -> SignedDuration {
+    SignedDuration::from_hours(hours.into())
+}
