@@ -198,7 +198,8 @@ impl Bench {
 
     fn service_cpu(&self) -> Option<Duration> {
         let service = self.pid?.to_string();
-        let workers = children_of(&service).iter().filter_map(|pid| cpu_of(pid));
+        let workers = children_of(&service);
+        let workers = workers.iter().filter_map(|pid| cpu_of(pid));
         Some(cpu_of(&service)? + workers.sum::<Duration>())
     }
 }
