@@ -79,7 +79,9 @@ faulty_case!(old_handles_are_not_used_after_the_token_was_down, hsm, faulty => {
 });
 
 faulty_case!(
-    #[ignore = "initialising again; only where the module is in this process"]
+    #[ignore = "fails, and shows why every signature is verified before it leaves: sessions and handles of a module that \
+                another part of the process reset look alive and denote other keys; the raw answer alone cannot tell. \
+                cargo test -p sealkeep-pkcs11-tests --test contract -- --ignored reset_behind"]
     a_module_that_was_reset_behind_our_back_never_signs_with_another_key, hsm, faulty => {
     faulty.script("[token]\nhandles = 'permuted'");
     let backend = faulty.start(hsm);

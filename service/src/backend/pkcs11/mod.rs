@@ -10,11 +10,12 @@
 //! ```
 //!
 //! It never logs out, and while all is well it makes one login and never searches. A lost login, device or module is
-//! brought back by one more thread, see `ladder`.
+//! brought back by one more thread, see `climber`.
 //! Serves PKCS#11 v2.40; return codes and what is done about them are in `recovery`.
 
 mod bench;
 mod call_clock;
+mod climber;
 mod config;
 mod counts;
 mod decrypt;
@@ -50,11 +51,11 @@ use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_profiles::format::jwe::TokenWork;
 use secrecy::SecretString;
 
+use self::climber::Climber;
 use self::decrypt::DecryptInput;
 use self::job_queue::JobQueue;
 use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
 use self::key_table::KnownKey;
-use self::ladder::Climber;
 use self::link::Link;
 use self::mechanism::SignInput;
 use self::module::Module;
