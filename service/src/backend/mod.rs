@@ -5,11 +5,13 @@
 //! private key material, and never decides whether a signature is allowed: that was decided before it is asked.
 //!
 //! [`KeyBackend`] is a trait because strangers plug in here: a PKCS#11 module in this process ([`pkcs11`]), or the
-//! same module in a process of its own ([`worker`]). Both pass the suite of `pkcs11-tests`.
+//! same module in a process of its own ([`worker`]). Both pass the suite of `pkcs11-tests`. The service speaks to all of
+//! them through [`tokens`].
 
 mod error;
 mod key;
 pub mod pkcs11;
+pub mod tokens;
 pub mod worker;
 
 use std::future::Future;

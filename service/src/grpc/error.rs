@@ -174,6 +174,8 @@ impl OnWire for BackendError {
             | E::KeyMismatch(_)
             | E::KeyExists(_)
             | E::KeyUnprotected(_)
+            | E::KeySuspect(_)
+            | E::SetUnknown(_)
             | E::SchemeUnsupported { .. }
             | E::Rejected { .. }
             | E::PinRefused { .. }

@@ -71,7 +71,7 @@ impl Climber {
         while let Err(error) = outcome {
             self.link.counters.recoveries_failed.add_one();
             tracing::error!(%error, "the token does not come back");
-            let needs_a_person = needs_a_person(&error);
+            let needs_a_person = error.needs_a_person();
             if needs_a_person || error == hangs() || monotonic() - begun >= GRACE {
                 let is_final = needs_a_person || self.watch.lost(&error);
                 self.link.ladder.ended(Some(to_callers(error)));
@@ -93,7 +93,7 @@ impl Climber {
     fn climb(&self, rung: Rung) -> Result<(), BackendError> {
         if rung == Rung::LogIn {
             match self.log_in() {
-                Err(error) if !needs_a_person(&error) => {
+                Err(error) if !error.needs_a_person() => {
                     tracing::warn!(%error, "a new login does not help");
                 }
                 outcome => return outcome,
@@ -187,22 +187,11 @@ impl Climber {
     }
 }
 
-/// Trying again would try a PIN that may lock the token.
-fn needs_a_person(error: &BackendError) -> bool {
-    matches!(
-        error,
-        BackendError::PinRefused { .. }
-            | BackendError::PinLocked
-            | BackendError::PinFinalTry
-            | BackendError::PinMarker { .. }
-    )
-}
-
 /// A caller can do nothing about the token but come back later, unless a person must act first.
 fn to_callers(error: BackendError) -> BackendError {
     match error {
         BackendError::Unavailable { .. } => error,
-        error if needs_a_person(&error) => error,
+        error if error.needs_a_person() => error,
         error => BackendError::Unavailable {
             function: "recovery".to_owned(),
             rv: error.to_string(),

@@ -70,17 +70,12 @@ pub(super) struct State {
 impl Shared {
     pub(super) fn new(config: &WorkerConfig) -> Self {
         let token = &config.token;
-        let info = TokenInfo {
-            name: token.name.clone(),
-            label: token.token_label.clone(),
-            serial: token.token_serial.clone().unwrap_or_default(),
-            manufacturer: String::new(),
-            module: token.module.display().to_string(),
-            ready: false,
-            problem: None,
-            session_count: 0,
-            key_count: 0,
-        };
+        let info = TokenInfo::closed(
+            &token.name,
+            &token.token_label,
+            token.token_serial.as_deref(),
+            &token.module.display().to_string(),
+        );
         Self {
             state: Mutex::new(State {
                 phase: Phase::Starting,
