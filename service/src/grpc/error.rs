@@ -294,6 +294,10 @@ impl OnWire for CredentialError {
             Self::NumberMissing(_) => {
                 Fault::new(Code::InvalidArgument, "VERSION_NUMBER_MISSING").field("name")
             }
+            Self::NotReplicated { lacking, .. } => {
+                Fault::new(Code::FailedPrecondition, "KEY_NOT_REPLICATED")
+                    .with("tokens", lacking.join(","))
+            }
             Self::StillBound { banks, .. } => {
                 let banks: Vec<_> = banks.iter().map(crate::domain::Name::as_str).collect();
                 Fault::new(Code::FailedPrecondition, "VERSION_STILL_BOUND")

@@ -231,6 +231,7 @@ destroy_delay_s = 1
                 common_name: common_name.to_owned(),
                 dns_names,
             }),
+            token: String::new(),
         };
         self.connect(OFFICER)
             .call(request, async |channel, request| {

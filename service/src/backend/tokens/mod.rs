@@ -218,6 +218,21 @@ impl Tokens {
         }
     }
 
+    /// Has those tokens of the key's set prove it now that have not; a suspicion stays.
+    ///
+    /// # Errors
+    /// [`BackendError::KeyUnknown`] when the key belongs to no set.
+    pub fn prove_unproven(
+        &self,
+        key: &KeyRef,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<ReplicaReport>, BackendError>> {
+        match self.of_key(key) {
+            Ok(set) => set.prove_unproven(key, deadline),
+            Err(error) => refused(error),
+        }
+    }
+
     /// What the tokens of the key's set have proven, without asking them.
     pub fn replicas(&self, key: &KeyRef) -> Vec<ReplicaReport> {
         self.of_key(key)

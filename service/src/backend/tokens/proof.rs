@@ -102,6 +102,28 @@ impl TokenSet {
         })
     }
 
+    /// See [`super::Tokens::prove_unproven`].
+    pub(super) fn prove_unproven(
+        self: &Arc<Self>,
+        key: &KeyRef,
+        deadline: Instant,
+    ) -> BoxFuture<Result<Vec<ReplicaReport>, BackendError>> {
+        let (set, key) = (Arc::clone(self), *key);
+        let reports = self.replicas(key.id).into_iter().enumerate();
+        let unproven = reports.filter(|(_, report)| !report.replica.is_proven());
+        let answers: Vec<_> = unproven
+            .map(|(place, _)| self.adopt_at(place, &[key], deadline))
+            .collect();
+        Box::pin(async move {
+            for answer in join_all(answers).await {
+                if let Err(error) = answer {
+                    tracing::warn!(%error, key = %key.id, "a token could not be asked for a key");
+                }
+            }
+            Ok(set.replicas(key.id))
+        })
+    }
+
     pub(super) fn replicas(&self, id: KeyId) -> Vec<ReplicaReport> {
         let entry = self.keys.get(id);
         let replicas = entry.map_or_else(Vec::new, |entry| entry.replicas.clone());

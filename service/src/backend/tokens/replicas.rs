@@ -4,6 +4,7 @@
 //! whole: a signature costs one lookup and no lock. It never forgets a suspicion by itself.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -63,6 +64,15 @@ impl Replica {
             Self::Refused(_) => "refused",
             Self::Suspect => "suspect",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Replica {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => write!(f, "{} ({error})", self.as_str()),
+            _ => f.write_str(self.as_str()),
         }
     }
 }
