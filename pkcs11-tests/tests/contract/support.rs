@@ -19,7 +19,7 @@ use sealkeep_service::backend::worker::{
 };
 use sealkeep_service::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
-    TokenInfo, Unwrapped,
+    Tally, TokenInfo, Unwrapped,
 };
 use secrecy::SecretString;
 
@@ -156,6 +156,10 @@ impl KeyBackend for Backend {
 
     fn info(&self) -> TokenInfo {
         self.get().info()
+    }
+
+    fn tally(&self) -> Tally {
+        self.get().tally()
     }
 }
 

@@ -11,6 +11,7 @@
 mod error;
 mod key;
 pub mod pkcs11;
+mod tally;
 pub mod tokens;
 pub mod worker;
 
@@ -27,6 +28,8 @@ pub use key::{
     Adopted, GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef, KeySpec, KeyUsage, RSA_BITS_MAX,
     RSA_BITS_MIN, TokenInfo,
 };
+
+pub use tally::{FaultKind, Tally};
 
 /// What a private key made of an encrypted key; `None` when it did not fit.
 pub type Unwrapped = Option<Zeroizing<Vec<u8>>>;
@@ -122,4 +125,9 @@ pub trait KeyBackend: Send + Sync + 'static {
 
     /// What is known about the token without asking it.
     fn info(&self) -> TokenInfo;
+
+    /// What the token has done since this backend was opened, without asking it. Nothing, where nobody counts.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
 }

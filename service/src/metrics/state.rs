@@ -15,7 +15,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use crate::backend::tokens::{TokenStatus, Tokens};
+use super::tokens;
+use crate::backend::tokens::Tokens;
 use crate::domain::{Version, VersionState};
 use crate::process;
 use crate::watch::{Expiry, Watch, steps};
@@ -48,7 +49,7 @@ impl Collector for State {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let snapshot = self.world.load();
         self.process(&mut encoder)?;
-        tokens(&mut encoder, &self.tokens.statuses())?;
+        tokens::encode(&mut encoder, &self.tokens.statuses())?;
         certificates(&mut encoder, &self.watch.expiries())?;
         versions(&mut encoder, &snapshot)?;
         bindings(&mut encoder, &snapshot)?;
@@ -83,29 +84,6 @@ impl State {
             MetricType::Counter,
         )?)
     }
-}
-
-fn tokens(encoder: &mut DescriptorEncoder, statuses: &[TokenStatus]) -> Result<(), Error> {
-    let mut family = |name: &str, help: &str, value: fn(&TokenStatus) -> i64| {
-        let samples = statuses.iter().map(|status| {
-            let labels = [
-                ("token", status.info.name.clone()),
-                ("set", status.set.clone()),
-            ];
-            (labels, value(status))
-        });
-        gauges(encoder, name, help, None, samples)
-    };
-    let help = "Whether the token signs";
-    family("token_up", help, |it| it.info.ready.into())?;
-    let help = "Sessions that can sign now";
-    family("token_sessions", help, |it| it.info.session_count.into())?;
-    let help = "Keys that can sign now";
-    family("token_keys", help, |it| it.info.key_count.into())?;
-    let help = "Keys of its set that the token should have and has not";
-    family("token_keys_missing", help, |it| it.missing_key_count.into())?;
-    let help = "Keys that the token is not asked to use: its signatures by them did not verify";
-    family("token_keys_suspect", help, |it| it.suspect_key_count.into())
 }
 
 fn certificates(encoder: &mut DescriptorEncoder, expiries: &[Expiry]) -> Result<(), Error> {

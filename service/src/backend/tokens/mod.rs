@@ -31,7 +31,7 @@ pub use set::{TOKENS_PER_SET_MAX, TokenSet};
 
 use super::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
-    TokenInfo, Unwrapped,
+    Tally, TokenInfo, Unwrapped,
 };
 
 /// A signature as a token made it, not verified yet.
@@ -62,6 +62,8 @@ pub struct TokenStatus {
     pub suspect_key_count: u32,
     /// Requests that went on to another token of the set after this one.
     pub failover_count: u64,
+    /// What it has done since the service opened it.
+    pub tally: Tally,
 }
 
 /// The tokens of the service. Clones are the same tokens.

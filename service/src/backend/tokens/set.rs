@@ -217,6 +217,7 @@ impl TokenSet {
             missing_key_count: count(place, Replica::is_missing),
             suspect_key_count: count(place, |replica| *replica == Replica::Suspect),
             failover_count: member.failovers.load(Ordering::Relaxed),
+            tally: member.backend().map(|it| it.tally()).unwrap_or_default(),
         };
         members.map(status).collect()
     }
