@@ -84,6 +84,29 @@ impl SoftHsm {
         assert!(output.status.success(), "softhsm2-util failed: {output:?}");
     }
 
+    /// Puts a private key (PKCS#8, PEM) and its public key into a token of this folder, under a `CKA_ID`: what a vendor's
+    /// replication does. A running module sees it at its next search.
+    ///
+    /// # Panics
+    /// When `softhsm2-util` is not there or fails.
+    pub fn import_key(&self, token_label: &str, id_hex: &str, pkcs8_pem: &Path) {
+        let file = pkcs8_pem.to_string_lossy();
+        let arguments = [
+            "--import",
+            &file,
+            "--token",
+            token_label,
+            "--label",
+            "imported",
+            "--id",
+            id_hex,
+            "--pin",
+            PIN,
+        ];
+        let output = self.run("softhsm2-util", arguments);
+        assert!(output.status.success(), "softhsm2-util failed: {output:?}");
+    }
+
     /// The folder of everything; tests may put files there.
     pub fn dir(&self) -> &Path {
         &self.dir

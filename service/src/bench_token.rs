@@ -20,6 +20,7 @@ const GENERATE_TIMEOUT_S: u64 = 60;
 /// Measures and reports.
 pub async fn run(
     config: &Config,
+    token: Option<&str>,
     algorithm: &str,
     threads: u16,
     duration: Duration,
@@ -40,8 +41,9 @@ pub async fn run(
     ];
     let spec = spec.into_iter().find(|spec| scheme.fits(&spec.key_type()));
     let spec = spec.ok_or_else(|| BackendError::SpecUnsupported(algorithm.to_owned()))?;
-    let pin = pin::read(&config.token, None)?;
-    let backend = Pkcs11Backend::start(config.pkcs11(), pin, config.pin_marker())?;
+    let token = config.token(token)?;
+    let pin = pin::read(token, None)?;
+    let backend = Pkcs11Backend::start(config.pkcs11(token), pin, config.pin_marker(token))?;
     let deadline = clock::monotonic() + Duration::from_secs(GENERATE_TIMEOUT_S);
     let key = backend
         .generate(

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::backend::pkcs11::Pkcs11Backend;
 use crate::backend::worker::TokenWorker;
 use crate::backend::{BackendError, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage};
-use crate::config::Config;
+use crate::config::{Config, TokenConfig};
 use crate::run::{RunError, pin_source};
 use crate::{clock, process};
 
@@ -29,6 +29,7 @@ const TURNS: u32 = 4;
 /// Measures and reports.
 pub async fn run(
     config: &Config,
+    token: Option<&str>,
     in_flight: usize,
     duration: Duration,
 ) -> Result<String, RunError> {
@@ -38,8 +39,9 @@ pub async fn run(
             rule: format!("between 1 and {IN_FLIGHT_MAX}"),
         }));
     }
-    let pin = pin_source(config, None);
-    let inside = Pkcs11Backend::start(config.pkcs11(), pin()?, config.pin_marker())?;
+    let token = config.token(token)?;
+    let pin = pin_source(token, None);
+    let inside = Pkcs11Backend::start(config.pkcs11(token), pin()?, config.pin_marker(token))?;
     let key = inside
         .generate(
             KeyId::random(),
@@ -51,19 +53,28 @@ pub async fn run(
         .await?
         .key;
     let inside = Arc::new(inside);
-    let measured = compare(config, Arc::clone(&inside) as _, &key, in_flight, duration).await;
+    let measured = compare(
+        config,
+        token,
+        Arc::clone(&inside) as _,
+        &key,
+        in_flight,
+        duration,
+    )
+    .await;
     inside.destroy(&key, deadline()).await?;
     Ok(measured?.to_string())
 }
 
 async fn compare(
     config: &Config,
+    token: &TokenConfig,
     inside: Arc<dyn KeyBackend>,
     key: &KeyRef,
     in_flight: usize,
     duration: Duration,
 ) -> Result<Value, RunError> {
-    let worker = TokenWorker::start(config.worker(), pin_source(config, None))?;
+    let worker = TokenWorker::start(config.worker(token), pin_source(token, None))?;
     let pid = worker.worker_pid();
     let worker: Arc<dyn KeyBackend> = Arc::new(worker);
     worker.adopt(&[*key], deadline()).await?;

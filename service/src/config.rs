@@ -5,6 +5,7 @@
 
 mod check;
 mod tables;
+mod token;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::approval::ApprovalRules;
+use crate::backend::BackendError;
 use crate::backend::pkcs11::Pkcs11Config;
 use crate::backend::worker::WorkerConfig;
 use crate::credential::TrustAnchors;
@@ -19,9 +21,10 @@ use crate::credential::enrolment::{EnrollerConfig, EnrollerError, Enrollers};
 use crate::domain::Environment;
 
 pub use tables::{
-    ApprovalConfig, Isolation, ListenConfig, LogConfig, LogFormat, MetricsConfig, ProfilesConfig,
-    RuntimeConfig, StoreConfig, TokenConfig, TrustConfig, WatchConfig,
+    ApprovalConfig, ListenConfig, LogConfig, LogFormat, MetricsConfig, ProfilesConfig,
+    RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
 };
+pub use token::{Isolation, ReplicaRule, TokenConfig};
 
 /// The configuration file. Relative paths in it are relative to its own directory.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,8 +32,9 @@ pub use tables::{
 pub struct Config {
     /// Where callers connect, and how the service shows itself.
     pub listen: ListenConfig,
-    /// The PKCS#11 token.
-    pub token: TokenConfig,
+    /// The PKCS#11 token, or several.
+    #[serde(rename = "token", deserialize_with = "token::one_or_several")]
+    pub tokens: Vec<TokenConfig>,
     /// Where state is kept.
     pub store: StoreConfig,
     /// Which CAs may have issued our certificates.
@@ -135,7 +139,7 @@ impl Config {
             .into_iter()
             .chain(anchors)
             .chain(webhooks)
-            .chain(&mut self.token.pin_file)
+            .chain(self.tokens.iter_mut().flat_map(|token| &mut token.pin_file))
             .chain(&mut self.profiles.directory)
             .chain(self.enroller.iter_mut().flat_map(|e| e.files_mut()))
         {
@@ -171,9 +175,29 @@ impl Config {
         Ok(anchors)
     }
 
+    /// The token of this name; without a name the only one.
+    ///
+    /// # Errors
+    /// [`BackendError::SetUnknown`] when there is none of this name, [`BackendError::ConfigInvalid`] when a name is needed.
+    pub fn token(&self, name: Option<&str>) -> Result<&TokenConfig, BackendError> {
+        match (name, self.tokens.as_slice()) {
+            (Some(name), tokens) => {
+                let found = tokens.iter().find(|token| token.name == name);
+                found.ok_or_else(|| BackendError::SetUnknown(name.to_owned()))
+            }
+            (None, [only]) => Ok(only),
+            (None, tokens) => {
+                let names: Vec<_> = tokens.iter().map(|token| token.name.as_str()).collect();
+                Err(BackendError::ConfigInvalid {
+                    field: "--token".into(),
+                    rule: format!("one of {}", names.join(", ")),
+                })
+            }
+        }
+    }
+
     /// The part that the PKCS#11 backend takes.
-    pub fn pkcs11(&self) -> Pkcs11Config {
-        let token = &self.token;
+    pub fn pkcs11(&self, token: &TokenConfig) -> Pkcs11Config {
         Pkcs11Config {
             name: token.name.clone(),
             module: token.module.clone(),
@@ -201,26 +225,29 @@ impl Config {
     }
 
     /// The part that the token worker takes.
-    pub fn worker(&self) -> WorkerConfig {
+    pub fn worker(&self, token: &TokenConfig) -> WorkerConfig {
         let log = match self.log.format {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
         };
         WorkerConfig {
-            token: self.pkcs11(),
-            pin_marker: self.pin_marker(),
+            token: self.pkcs11(token),
+            pin_marker: self.pin_marker(token),
             arguments: ["token-worker", "--log-format", log]
                 .map(Into::into)
                 .to_vec(),
-            environment: self.token.worker_environment.clone(),
-            crashes_per_minute_max: self.token.worker_crashes_per_minute_max,
+            environment: token.worker_environment.clone(),
+            crashes_per_minute_max: token.worker_crashes_per_minute_max,
         }
     }
 
-    /// Where a refused PIN is remembered.
-    pub fn pin_marker(&self) -> PathBuf {
+    /// Where a refused PIN is remembered: beside the store, for each of several tokens under its name.
+    pub fn pin_marker(&self, token: &TokenConfig) -> PathBuf {
         let mut path = self.store.sqlite_file.clone().into_os_string();
         path.push(".pin-refused");
+        if self.tokens.len() > 1 {
+            path.push(format!("-{}", token.name));
+        }
         path.into()
     }
 }

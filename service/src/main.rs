@@ -51,6 +51,9 @@ enum Command {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
+        /// Which of several tokens, by its name in the configuration.
+        #[arg(long)]
+        token: Option<String>,
         /// The signature scheme, for example `ecdsa-p256-sha256`.
         #[arg(long)]
         algorithm: String,
@@ -66,6 +69,9 @@ enum Command {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
+        /// Which of several tokens, by its name in the configuration.
+        #[arg(long)]
+        token: Option<String>,
         /// Signatures asked for at once.
         #[arg(long, default_value_t = 8)]
         in_flight: usize,
@@ -88,6 +94,9 @@ enum Command {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
+        /// Which of several tokens, by its name in the configuration.
+        #[arg(long)]
+        token: Option<String>,
     },
 }
 
@@ -99,6 +108,9 @@ enum TokenCommand {
         /// The configuration file.
         #[arg(long)]
         config: PathBuf,
+        /// Which of several tokens, by its name in the configuration.
+        #[arg(long)]
+        token: Option<String>,
         /// How the report looks.
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
@@ -146,36 +158,42 @@ fn act(command: Command) -> Result<ExitCode, RunError> {
             run::check(&config)?;
             println!("{}: ok", config.display());
         }
-        Command::ClearPin { config } => {
-            let marker = Config::read(&config)?.pin_marker();
+        Command::ClearPin { config, token } => {
+            let config = Config::read(&config)?;
+            let marker = config.pin_marker(config.token(token.as_deref())?);
             backend::pkcs11::clear_pin_marker(&marker)?;
             println!("cleared; the next start tries the PIN once");
         }
         Command::BenchToken {
             config,
+            token,
             algorithm,
             threads,
             seconds,
         } => {
             let (config, duration) = (Config::read(&config)?, Duration::from_secs(seconds));
-            let measuring = bench_token::run(&config, &algorithm, threads, duration);
+            let measuring =
+                bench_token::run(&config, token.as_deref(), &algorithm, threads, duration);
             println!("{}", runtime(1)?.block_on(measuring)?);
         }
         Command::BenchWorker {
             config,
+            token,
             in_flight,
             seconds,
         } => {
             let (config, duration) = (Config::read(&config)?, Duration::from_secs(seconds));
-            let measuring = bench_worker::run(&config, in_flight, duration);
+            let measuring = bench_worker::run(&config, token.as_deref(), in_flight, duration);
             println!("{}", runtime(1)?.block_on(measuring)?);
         }
         Command::Token(TokenCommand::Doctor {
             config,
+            token,
             output,
             pin_env_insecure,
         }) => {
-            let report = doctor::run(&Config::read(&config)?, pin_env_insecure.as_deref(), output)?;
+            let (config, pin_env) = (Config::read(&config)?, pin_env_insecure.as_deref());
+            let report = doctor::run(&config, token.as_deref(), pin_env, output)?;
             print!("{}", report.text);
             return Ok(match report.signs {
                 true => ExitCode::SUCCESS,

@@ -12,7 +12,8 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::approval::ApprovalRules;
 use crate::audit::{AuditError, AuditLog, Event};
-use crate::backend::{BackendError, KeyBackend};
+use crate::backend::BackendError;
+use crate::backend::tokens::Tokens;
 use crate::bank::rotation::canary::Outcomes;
 use crate::clock::SharedClock;
 use crate::credential::TrustAnchors;
@@ -28,7 +29,7 @@ pub struct Registry {
     pub(crate) clock: SharedClock,
     pub(crate) world: Arc<World>,
     pub(crate) audit: AuditLog,
-    pub(crate) backend: Arc<dyn KeyBackend>,
+    pub(crate) tokens: Tokens,
     pub(crate) trust: Arc<TrustAnchors>,
     /// What callers report of canaries, by bank and credential.
     pub(crate) outcomes: Arc<std::sync::Mutex<HashMap<(Name, Name), Outcomes>>>,
@@ -66,14 +67,14 @@ impl Registry {
         clock: SharedClock,
         world: Arc<World>,
         audit: AuditLog,
-        backend: Arc<dyn KeyBackend>,
+        tokens: Tokens,
         trust: TrustAnchors,
     ) -> Self {
         Self {
             clock,
             world,
             audit,
-            backend,
+            tokens,
             trust: Arc::new(trust),
             outcomes: Arc::default(),
             approvals: ApprovalRules::default(),

@@ -2,6 +2,7 @@
 
 mod error;
 mod parts;
+mod tokens;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -30,8 +31,8 @@ use crate::watch::Watch;
 use crate::world::World;
 
 pub use error::RunError;
-pub(crate) use parts::pin_source;
-use parts::{adopt, open_metrics, open_token, own_certificates, sinks};
+use parts::{open_metrics, own_certificates, sinks};
+pub(crate) use tokens::pin_source;
 
 /// Makes the store and its first officer.
 pub async fn init(config: &Config, officer: CallerName) -> Result<(), RunError> {
@@ -75,26 +76,35 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
     let sinks = sinks(&config)?;
     let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
+    store.name_token_sets(config.tokens[0].set_name()).await?;
     let world = Arc::new(World::open(store.clone(), profiles.catalog.clone()).await?);
     let (audit, audit_task) = AuditLog::open(store.clone(), clock.clone()).await?;
-    let backend = open_token(&config, pin_env).await?;
-    let unready = adopt(&*backend, &world.load()).await?;
-    let token = backend.info();
+    let tokens = tokens::open(&config, pin_env).await?;
+    let unready = tokens::adopt(&tokens, &store, &world.load()).await?;
+    let statuses = tokens.statuses();
     let start = json!({
         "software": env!("CARGO_PKG_VERSION"),
-        "token": { "label": token.label, "serial": token.serial, "module": token.module },
+        "tokens": statuses.iter().map(|status| json!({
+            "name": status.info.name,
+            "set": status.set,
+            "label": status.info.label,
+            "serial": status.info.serial,
+            "module": status.info.module,
+            "ready": status.info.ready,
+        })).collect::<Vec<_>>(),
         "unready_keys": unready,
         "profiles_sha256": hex::encode(profiles.fingerprint),
     });
     audit.append(Event::Start, None, start).await?;
 
+    let tending = tokio::spawn(tokens.clone().tend());
     let listener = Listener::bind(listen.address, tls_files.clone()).await?;
     let address = listener.address()?;
     let registry = Registry::new(
         clock.clone(),
         world.clone(),
         audit.clone(),
-        backend.clone(),
+        tokens.clone(),
         trust,
     )
     .with_approvals(config.approval_rules())
@@ -109,13 +119,13 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         .map(|directory| tokio::spawn(profiles::watch(directory, registry.clone(), profiles)));
     let own = own_certificates(tls_files.clone());
     let watch = Watch::open(clock.clone(), world.clone(), own, sinks).await?;
-    let signing = Signing::new(clock.clone(), world.clone(), audit.clone(), backend.clone());
+    let signing = Signing::new(clock.clone(), world.clone(), audit.clone(), tokens.clone());
     let enrolments = registry.enrolling.clone();
     let (started_at, meter) = (clock.now(), Meter::default());
     let state = State {
         watch: watch.clone(),
         world: world.clone(),
-        backend: backend.clone(),
+        tokens: tokens.clone(),
         started: started_at,
     };
     let exposition = Exposition::new(state, |registry| {
@@ -132,7 +142,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         registry,
         world,
         audit: audit.clone(),
-        backend,
+        tokens,
         clock: clock.clone(),
         started: started_at,
         tls_files,
@@ -142,7 +152,8 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     let ready_ms = started.elapsed().as_millis();
     tracing::info!(
         ready_ms,
-        keys = token.key_count,
+        tokens = statuses.iter().filter(|it| it.info.ready).count(),
+        keys = statuses.iter().map(|it| it.info.key_count).sum::<u32>(),
         "sealkeepd ready on {address}"
     );
     let (stopping, stopped) = tokio::sync::oneshot::channel();
@@ -152,6 +163,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     });
     drain(serving, stopped, config.runtime.drain_timeout_s).await?;
     settling.abort();
+    tending.abort();
     if let Some(following) = following {
         following.abort();
     }
@@ -218,8 +230,10 @@ pub fn check(path: &Path) -> Result<Config, RunError> {
         listen.key_file.clone(),
         listen.caller_ca_file.clone(),
     )?;
-    if !config.token.module.exists() {
-        return Err(BackendError::ModuleMissing(config.token.module.clone()).into());
+    for token in &config.tokens {
+        if !token.module.exists() {
+            return Err(BackendError::ModuleMissing(token.module.clone()).into());
+        }
     }
     Ok(config)
 }

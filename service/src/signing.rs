@@ -9,6 +9,7 @@
 
 mod bound;
 mod decrypt;
+mod doubt;
 mod error;
 mod explain;
 mod input;
@@ -28,7 +29,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::audit::{AuditLog, Event};
-use crate::backend::KeyBackend;
+use crate::backend::tokens::Tokens;
 use crate::bank::rotation::moving::share;
 use crate::clock::{self, SharedClock};
 use crate::domain::{CallerName, Operation, Version, VersionState};
@@ -49,7 +50,7 @@ pub struct Signing {
     clock: SharedClock,
     world: Arc<World>,
     audit: AuditLog,
-    backend: Arc<dyn KeyBackend>,
+    tokens: Tokens,
     meter: Meter,
 }
 
@@ -63,17 +64,12 @@ struct Ready {
 
 impl Signing {
     /// The room over its neighbours.
-    pub fn new(
-        clock: SharedClock,
-        world: Arc<World>,
-        audit: AuditLog,
-        backend: Arc<dyn KeyBackend>,
-    ) -> Self {
+    pub fn new(clock: SharedClock, world: Arc<World>, audit: AuditLog, tokens: Tokens) -> Self {
         Self {
             clock,
             world,
             audit,
-            backend,
+            tokens,
             meter: Meter::new(),
         }
     }
@@ -245,7 +241,7 @@ impl Signing {
         let about = about(&permit, &prepared, &version, profile.as_deref());
         let (intent, raw) = tokio::join!(
             self.audit.intend(permit, about),
-            self.backend.sign(
+            self.tokens.sign(
                 &version.key,
                 prepared.scheme(),
                 prepared.token_input(),
@@ -259,12 +255,13 @@ impl Signing {
                 return;
             }
         };
-        let signed = raw.map_err(SigningError::from).and_then(|raw| {
-            let version = version.id.clone();
-            prepared
-                .assemble(&raw)
-                .map_err(|_| SigningError::SelfVerification(version))
-        });
+        let signed = match raw {
+            Err(error) => Err(error.into()),
+            Ok(raw) => match prepared.assemble(&raw.bytes) {
+                Ok(signed) => Ok(signed),
+                Err(_) => Err(self.doubt(&raw, &version).await),
+            },
+        };
         let signed = signed.and_then(|signed| self.still_signs(&version).map(|()| signed));
         match signed {
             Err(error) => {

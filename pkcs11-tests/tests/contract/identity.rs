@@ -85,6 +85,24 @@ case!(refuses_private_key_that_was_replaced_beside_its_public_key, hsm => {
     assert_eq!(adopt(&backend, &key).outcome, Err(mismatch));
 });
 
+case!(a_new_key_under_the_old_label_is_not_the_key, hsm => {
+    let backend = start(hsm);
+    let made = generate(&backend, KeySpec::EcP256);
+    let planted = hsm.pkcs11_tool(&[
+        "--keypairgen", "--key-type", "EC:prime256v1", "--label", "a test key", "--id", "01",
+    ]);
+    assert!(planted.status.success(), "{planted:?}");
+    // The pair of before goes on; once it is gone nothing under its label takes its place.
+    assert!(adopt(&backend, &made.key).outcome.is_ok());
+    assert!(verifies(&made, SCHEME, b"m", &sign(&backend, &made.key, SCHEME, b"m").unwrap()));
+    let session = other_session(hsm);
+    remove(&session, made.key.id, ObjectClass::PRIVATE_KEY);
+    remove(&session, made.key.id, ObjectClass::PUBLIC_KEY);
+    let unknown = BackendError::KeyUnknown(made.key.id);
+    assert_eq!(adopt(&backend, &made.key).outcome, Err(unknown.clone()));
+    assert_eq!(sign(&backend, &made.key, SCHEME, b"m"), Err(unknown));
+});
+
 case!(refuses_two_keys_under_one_id, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;

@@ -16,4 +16,5 @@ mod load;
 mod spy;
 mod start;
 mod support;
+mod tokens;
 mod worker;

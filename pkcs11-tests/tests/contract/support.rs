@@ -19,7 +19,7 @@ use sealkeep_service::backend::worker::{
 };
 use sealkeep_service::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
-    TokenInfo, Unwrapped,
+    Tally, TokenInfo, Unwrapped,
 };
 use secrecy::SecretString;
 
@@ -75,7 +75,8 @@ pub(crate) fn case_with(
 
 /// The token worker of the cases: this very binary, running one test that is none.
 #[test]
-#[ignore = "is the worker process of other cases"]
+#[ignore = "not a test: the worker process that other cases start, which pass `support::token_worker --exact --ignored` \
+            and a socket as standard input"]
 fn token_worker() {
     run_worker().unwrap();
 }
@@ -156,6 +157,10 @@ impl KeyBackend for Backend {
     fn info(&self) -> TokenInfo {
         self.get().info()
     }
+
+    fn tally(&self) -> Tally {
+        self.get().tally()
+    }
 }
 
 /// A deadline that only a hanging test meets: RSA-4096 keys take long on a busy machine.
@@ -194,7 +199,7 @@ pub(crate) fn start_with(
     pin: &str,
 ) -> Result<Backend, BackendError> {
     let pin = SecretString::from(pin);
-    if std::env::var_os(ISOLATION_ENV).is_none() {
+    if std::env::var(ISOLATION_ENV).as_deref() != Ok("process") {
         let backend = Pkcs11Backend::start(config, pin, marker(hsm))?;
         return Ok(Backend::Thread(Box::new(backend)));
     }

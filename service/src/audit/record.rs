@@ -32,6 +32,10 @@ pub enum Event {
     CredentialRevoke,
     CredentialDestroy,
     KeyDestroy,
+    /// A token is not asked to use a key any more: its signatures did not verify.
+    KeySuspect,
+    /// An officer had every token of a set prove a key.
+    KeyProve,
     ApprovalPropose,
     ApprovalApprove,
     ApprovalReject,
@@ -74,6 +78,8 @@ impl Event {
             Self::CredentialRevoke => "credential.revoke",
             Self::CredentialDestroy => "credential.destroy",
             Self::KeyDestroy => "key.destroy",
+            Self::KeySuspect => "key.suspect",
+            Self::KeyProve => "key.prove",
             Self::ApprovalPropose => "approval.propose",
             Self::ApprovalApprove => "approval.approve",
             Self::ApprovalReject => "approval.reject",

@@ -30,6 +30,14 @@ pub enum BackendError {
     /// The token says that the key is not sensitive, or extractable.
     #[error("key {0} is not protected: it is not sensitive, or it is extractable")]
     KeyUnprotected(KeyId),
+    /// Signatures by this key did not verify at any token that has it, or at the only one that could be asked.
+    #[error(
+        "signatures by key {0} did not verify; it is not used until an officer has it proven again"
+    )]
+    KeySuspect(KeyId),
+    /// The configuration has no token or set of this name.
+    #[error("no token or set {0:?} is configured")]
+    SetUnknown(String),
     /// This kind of key is not offered.
     #[error("keys of type {0} are not supported")]
     SpecUnsupported(String),
@@ -160,6 +168,68 @@ pub enum BackendError {
 }
 
 impl BackendError {
+    /// The token as a whole does not work; it says nothing about the key that was asked for.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Unavailable { .. }
+            | Self::Exhausted { .. }
+            | Self::Deadline
+            | Self::PinRefused { .. }
+            | Self::PinFinalTry
+            | Self::PinLocked
+            | Self::PinUnavailable(_)
+            | Self::PinMarker { .. }
+            | Self::TokenNotFound { .. }
+            | Self::TokenAmbiguous { .. }
+            | Self::ModuleMissing(_)
+            | Self::ModuleInvalid { .. }
+            | Self::ModuleSpies(_) => true,
+            Self::KeyUnknown(_)
+            | Self::KeyAmbiguous(_)
+            | Self::KeyMismatch(_)
+            | Self::KeyExists(_)
+            | Self::KeyUnprotected(_)
+            | Self::KeySuspect(_)
+            | Self::SetUnknown(_)
+            | Self::SpecUnsupported(_)
+            | Self::DigestLength { .. }
+            | Self::MessageTooLong { .. }
+            | Self::SchemeUnsupported { .. }
+            | Self::SchemeUnfit { .. }
+            | Self::Busy
+            | Self::Rejected { .. }
+            | Self::Malformed(_)
+            | Self::ConfigInvalid { .. } => false,
+        }
+    }
+
+    /// Another token with the same key may do what this one did not. No request is wrong at one token and right at
+    /// another, and no time is left after a deadline.
+    pub(crate) fn is_of_the_token(&self) -> bool {
+        !matches!(
+            self,
+            Self::Deadline
+                | Self::DigestLength { .. }
+                | Self::MessageTooLong { .. }
+                | Self::SchemeUnfit { .. }
+                | Self::SpecUnsupported(_)
+                | Self::KeyExists(_)
+                | Self::ConfigInvalid { .. }
+        )
+    }
+
+    /// Trying again would try a PIN that may lock the token, or cannot help until a person acts.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            Self::PinRefused { .. }
+                | Self::PinLocked
+                | Self::PinFinalTry
+                | Self::PinMarker { .. }
+                | Self::ModuleSpies(_)
+        )
+    }
+
     /// A stable word for logs, metrics and `google.rpc.ErrorInfo`.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -168,6 +238,8 @@ impl BackendError {
             Self::KeyMismatch(_) => "KEY_MISMATCH",
             Self::KeyExists(_) => "KEY_EXISTS",
             Self::KeyUnprotected(_) => "KEY_UNPROTECTED",
+            Self::KeySuspect(_) => "KEY_SUSPECT",
+            Self::SetUnknown(_) => "TOKEN_NOT_CONFIGURED",
             Self::SpecUnsupported(_) => "KEY_SPEC_UNSUPPORTED",
             Self::DigestLength { .. } => "DIGEST_LENGTH",
             Self::MessageTooLong { .. } => "MESSAGE_TOO_LONG",

@@ -236,6 +236,23 @@ pub struct TokenInfo {
     pub key_count: u32,
 }
 
+impl TokenInfo {
+    /// A token that is not open, as the configuration knows it.
+    pub fn closed(name: &str, label: &str, serial: Option<&str>, module: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            serial: serial.unwrap_or_default().to_owned(),
+            manufacturer: String::new(),
+            module: module.to_owned(),
+            ready: false,
+            problem: None,
+            session_count: 0,
+            key_count: 0,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -5,11 +5,14 @@
 //! private key material, and never decides whether a signature is allowed: that was decided before it is asked.
 //!
 //! [`KeyBackend`] is a trait because strangers plug in here: a PKCS#11 module in this process ([`pkcs11`]), or the
-//! same module in a process of its own ([`worker`]). Both pass the suite of `pkcs11-tests`.
+//! same module in a process of its own ([`worker`]). Both pass the suite of `pkcs11-tests`. The service speaks to all of
+//! them through [`tokens`].
 
 mod error;
 mod key;
 pub mod pkcs11;
+mod tally;
+pub mod tokens;
 pub mod worker;
 
 use std::future::Future;
@@ -25,6 +28,8 @@ pub use key::{
     Adopted, GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef, KeySpec, KeyUsage, RSA_BITS_MAX,
     RSA_BITS_MIN, TokenInfo,
 };
+
+pub use tally::{FaultKind, Tally};
 
 /// What a private key made of an encrypted key; `None` when it did not fit.
 pub type Unwrapped = Option<Zeroizing<Vec<u8>>>;
@@ -120,4 +125,9 @@ pub trait KeyBackend: Send + Sync + 'static {
 
     /// What is known about the token without asking it.
     fn info(&self) -> TokenInfo;
+
+    /// What the token has done since this backend was opened, without asking it. Nothing, where nobody counts.
+    fn tally(&self) -> Tally {
+        Tally::default()
+    }
 }

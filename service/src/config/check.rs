@@ -1,7 +1,6 @@
 //! What TOML cannot say: ranges, and what must not stand beside what.
 
-use super::Config;
-use crate::backend::pkcs11::is_init_string;
+use super::{Config, token};
 
 /// Receivers of alerts, at most.
 const WEBHOOKS_MAX: usize = 16;
@@ -9,34 +8,7 @@ const WEBHOOKS_MAX: usize = 16;
 impl Config {
     /// The first key whose value cannot be, and what it must be.
     pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let token = &self.token;
-        if token.name.is_empty() || token.name.len() > 63 {
-            return Err(("token.name", "1 to 63 bytes"));
-        }
-        if !token.module.is_absolute() {
-            return Err((
-                "token.module",
-                "must be an absolute path: it is code that will run",
-            ));
-        }
-        if !(1..=64).contains(&token.session_count) {
-            return Err(("token.session_count", "1 to 64"));
-        }
-        if !(1..=65_536).contains(&token.queue_length_max) {
-            return Err(("token.queue_length_max", "1 to 65536"));
-        }
-        if !(1..=1_000_000).contains(&token.worker_crashes_per_minute_max) {
-            return Err(("token.worker_crashes_per_minute_max", "1 to 1000000"));
-        }
-        if !token.init_string.as_deref().is_none_or(is_init_string) {
-            return Err(("token.init_string", "1 to 1024 bytes without a zero byte"));
-        }
-        if token.pin_file.is_some() && token.pin_credential.is_some() {
-            return Err((
-                "token.pin_file",
-                "give pin_file or pin_credential, not both",
-            ));
-        }
+        token::check(&self.tokens)?;
         let webhooks = &self.watch.webhook;
         if webhooks.len() > WEBHOOKS_MAX {
             return Err(("watch.webhook", "at most 16"));

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::approval;
-use crate::backend::worker::{CRASHES_PER_MINUTE_MAX_DEFAULT, ENVIRONMENT_DEFAULT};
 use crate::watch::sink::WebhookConfig;
 
 /// `[listen]`
@@ -24,55 +23,6 @@ pub struct ListenConfig {
     /// Whether gRPC reflection answers. Callers are authenticated all the same.
     #[serde(default = "yes")]
     pub reflection: bool,
-}
-
-/// `[token]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenConfig {
-    /// What the service calls it.
-    pub name: String,
-    /// The vendor's PKCS#11 library.
-    pub module: PathBuf,
-    /// The token's label.
-    pub label: String,
-    /// Its serial number, when the label is not enough.
-    pub serial: Option<String>,
-    /// A file that holds the PIN, mode 0400.
-    pub pin_file: Option<PathBuf>,
-    /// The name of a systemd credential that holds the PIN (systemd.exec(5), LoadCredential).
-    pub pin_credential: Option<String>,
-    /// Sessions, each with a thread of its own.
-    #[serde(default = "default_sessions")]
-    pub session_count: u16,
-    /// Requests that may wait for a session.
-    #[serde(default = "default_queue")]
-    pub queue_length_max: u32,
-    /// What the module wants to hear at `C_Initialize`; most want nothing.
-    pub init_string: Option<String>,
-    /// Lets the module be pkcs11-spy, which prints the PIN. For tests.
-    #[serde(default)]
-    pub allow_spy: bool,
-    /// Where the module runs.
-    #[serde(default)]
-    pub isolation: Isolation,
-    /// Environment variables that the worker process inherits; a name that ends in `*` stands for all that begin so.
-    #[serde(default = "default_worker_environment")]
-    pub worker_environment: Vec<String>,
-    /// Crashes of the worker in a minute after which none is started for half a minute.
-    #[serde(default = "default_worker_crashes")]
-    pub worker_crashes_per_minute_max: u32,
-}
-
-/// Where a vendor's module runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Isolation {
-    /// In a process of its own: a crash or a hang of the module costs that process.
-    #[default]
-    Process,
-    /// In the service's process: less to run, and the module can take the service down.
-    Thread,
 }
 
 /// `[store]`
@@ -183,18 +133,6 @@ impl Default for RuntimeConfig {
 
 fn yes() -> bool {
     true
-}
-fn default_sessions() -> u16 {
-    4
-}
-fn default_queue() -> u32 {
-    1_024
-}
-fn default_worker_environment() -> Vec<String> {
-    ENVIRONMENT_DEFAULT.map(str::to_owned).to_vec()
-}
-fn default_worker_crashes() -> u32 {
-    CRASHES_PER_MINUTE_MAX_DEFAULT
 }
 fn default_drain() -> u64 {
     10

@@ -89,3 +89,57 @@ fn refuses_values_out_of_range_by_name() {
         assert!(error.contains(field), "{error}");
     }
 }
+
+/// The sample with two tokens, the second one changed.
+fn with_two_tokens(change: impl Fn(String) -> String) -> Result<Config, String> {
+    let begin = SAMPLE.find("[token]").unwrap();
+    let end = begin + SAMPLE[begin..].find("[store]").unwrap();
+    let first = SAMPLE[begin..end].replace("[token]", "[[token]]\nset = \"hsm\"");
+    let second = first.replace("name = \"main\"", "name = \"spare\"");
+    let second = change(second.replace("label = \"sealkeep\"", "label = \"sealkeep-spare\""));
+    parse(&format!(
+        "{}{first}{second}{}",
+        &SAMPLE[..begin],
+        &SAMPLE[end..]
+    ))
+}
+
+#[test]
+fn one_token_or_several_in_sets() {
+    let config = parse(SAMPLE).unwrap();
+    let only = &config.tokens[0];
+    assert_eq!((config.tokens.len(), only.set_name()), (1, "main"));
+    assert!(config.pin_marker(only).ends_with("sealkeep.db.pin-refused"));
+
+    let config = with_two_tokens(|text| text).unwrap();
+    let sets: Vec<_> = config.tokens.iter().map(TokenConfig::set_name).collect();
+    assert_eq!(sets, ["hsm", "hsm"]);
+    let spare = config.token(Some("spare")).unwrap();
+    let marker = config.pin_marker(spare);
+    assert!(marker.ends_with("sealkeep.db.pin-refused-spare"));
+    assert_eq!(config.token(None).unwrap_err().reason(), "CONFIG_INVALID");
+}
+
+#[test]
+fn refuses_tokens_that_cannot_stand_beside_each_other() {
+    for (from, to, field) in [
+        ("name = \"spare\"", "name = \"main\"", "token.name"),
+        ("name = \"spare\"", "name = \"Spare 2\"", "token.name"),
+        ("sealkeep-spare", "sealkeep", "token.label"),
+        ("set = \"hsm\"", "set = \"main\"", "token.set"),
+        (
+            "queue_length_max = 1024",
+            "queue_length = 1",
+            "queue_length",
+        ),
+    ] {
+        let changed = with_two_tokens(|text| {
+            assert!(text.contains(from), "{from}");
+            text.replace(from, to)
+        });
+        let error = changed.unwrap_err();
+        assert!(error.contains(field), "{error}");
+    }
+    let thread = SAMPLE.replace("isolation = \"process\"", "isolation = \"thread\"");
+    assert!(parse(&thread).is_ok());
+}

@@ -25,6 +25,8 @@ pub struct EnrolRequest {
     pub key: KeySpec,
     /// The subject of the request.
     pub subject: Subject,
+    /// The set of tokens that is to hold the key; the first one when nobody says.
+    pub token_set: Option<String>,
 }
 
 /// What was made.
@@ -48,13 +50,15 @@ impl Registry {
         deadline: Instant,
     ) -> Result<Enrolled, CredentialError> {
         let _turn = self.turn().await;
-        let EnrolRequest {
-            credential,
-            purpose,
-            key: spec,
-            subject,
-        } = request;
-        subject.check(purpose)?;
+        let (purpose, spec) = (request.purpose, request.key);
+        let credential = request.credential.clone();
+        let token_set = request.token_set.as_deref();
+        let token_set = token_set.unwrap_or_else(|| self.tokens.first_set());
+        request.subject.check(purpose)?;
+        if !self.tokens.has_set(token_set) {
+            let unknown = BackendError::SetUnknown(token_set.to_owned());
+            return Err(ChangeError::from(unknown).into());
+        }
         if purpose == Purpose::Transport && schemes_for(&spec.key_type()).is_empty() {
             let unsupported = BackendError::SpecUnsupported(format!("{spec} for TLS"));
             return Err(ChangeError::from(unsupported).into());
@@ -73,15 +77,14 @@ impl Registry {
             "credential": credential.as_str(),
             "key_id": id.to_string(),
             "key_algorithm": spec.to_string(),
+            "token": token_set,
         });
         let announced = self
             .audit
             .append(Event::KeyGenerate, Some(who.as_str()), about)
             .await;
         let announced = announced.map_err(ChangeError::from)?;
-        let made = self
-            .generate(id, &credential, purpose, spec, &subject, deadline)
-            .await;
+        let made = self.generate(token_set, id, &request, deadline).await;
         let (key, csr_der) = match made {
             Ok(made) => made,
             Err(error) => {
@@ -102,6 +105,7 @@ impl Registry {
         let new = NewVersion {
             credential: credential.clone(),
             purpose,
+            token_set: token_set.to_owned(),
             key_id: id,
             spki_der: key.spki_der,
             key_algorithm: spec.to_string(),
@@ -125,27 +129,29 @@ impl Registry {
 
     async fn generate(
         &self,
+        token_set: &str,
         id: KeyId,
-        credential: &Name,
-        purpose: Purpose,
-        spec: KeySpec,
-        subject: &Subject,
+        request: &EnrolRequest,
         deadline: Instant,
     ) -> Result<(GeneratedKey, Option<Vec<u8>>), CredentialError> {
+        let (purpose, label) = (request.purpose, request.credential.as_str());
         let usage = match purpose {
             Purpose::Transport | Purpose::Seal => KeyUsage::Sign,
             Purpose::Decryption => KeyUsage::Decrypt,
         };
         let generated = self
-            .backend
-            .generate(id, credential.as_str(), spec, usage, deadline)
+            .tokens
+            .generate(token_set, id, label, request.key, usage, deadline)
             .await;
         let key = generated.map_err(ChangeError::from)?;
         if usage == KeyUsage::Decrypt {
             return Ok((key, None));
         }
-        let sign = |scheme, digest: Vec<u8>| self.backend.sign(&key.key, scheme, &digest, deadline);
-        match csr::build(subject, purpose, &key.spki_der, sign).await {
+        let sign = |scheme, digest: Vec<u8>| {
+            let answer = self.tokens.sign(&key.key, scheme, &digest, deadline);
+            async move { answer.await.map(|raw| raw.bytes) }
+        };
+        match csr::build(&request.subject, purpose, &key.spki_der, sign).await {
             Ok(csr_der) => Ok((key, Some(csr_der))),
             Err(error) => {
                 self.discard(&key.key, deadline).await;
@@ -159,7 +165,7 @@ impl Registry {
 
     /// Destroys a key that no version was made for.
     async fn discard(&self, key: &crate::backend::KeyRef, deadline: Instant) {
-        let destroyed: Result<(), BackendError> = self.backend.destroy(key, deadline).await;
+        let destroyed: Result<(), BackendError> = self.tokens.destroy(key, deadline).await;
         if let Err(error) = destroyed {
             tracing::error!(key = %key.id, %error, "a key without a version stays in the token");
         }

@@ -67,6 +67,7 @@ impl Registry {
         if !findings.iter().any(|finding| finding.code == "key.match") {
             findings.extend(self.key_proof(version, &chain[0], deadline).await?);
         }
+        findings.extend(self.replica_finding(version));
         let environment = match environment {
             Some(known) if !findings.iter().any(|f| f.blocking) => known,
             _ => return Err(CredentialError::Blocked(findings)),
@@ -113,11 +114,11 @@ impl Registry {
         };
         let input = scheme.token_input(&challenge);
         let raw = self
-            .backend
+            .tokens
             .sign(&version.key, scheme, &input, deadline)
             .await;
         let raw = raw.map_err(ChangeError::from)?;
-        let verified = leaf.public_key().verify(scheme, &challenge, &raw);
+        let verified = leaf.public_key().verify(scheme, &challenge, &raw.bytes);
         let detail = "the key in the token does not sign for this certificate";
         Ok(verified.err().map(|_| Finding::block("key.proof", detail)))
     }
@@ -150,6 +151,7 @@ impl Registry {
         if rebind && snapshot.rotations.contains_key(&version.id.credential) {
             return Err(CredentialError::RotationOpen(version.id.credential.clone()));
         }
+        self.require_replicas(version).await?;
         let banks: Vec<Name> = snapshot
             .banks
             .values()

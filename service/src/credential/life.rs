@@ -183,10 +183,12 @@ impl Registry {
             *approval = begun;
         }
         let deadline = clock::monotonic() + Duration::from_secs(DESTROY_TIMEOUT_S);
-        match self.backend.destroy(&version.key, deadline).await {
+        match self.tokens.destroy(&version.key, deadline).await {
             Ok(()) => Ok("destroyed"),
-            // "Not found" alone proves nothing, a token without connection says the same; a token that is well does.
-            Err(BackendError::KeyUnknown(_)) if again && self.backend.info().ready => {
+            // "Not found" alone proves nothing, a token without connection says the same; tokens that are well do.
+            Err(BackendError::KeyUnknown(_))
+                if again && self.tokens.has_set(&version.token_set) =>
+            {
                 Ok("the key was gone when the interrupted destruction was resumed")
             }
             Err(error) => Err(ChangeError::from(error).into()),

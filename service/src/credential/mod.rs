@@ -10,6 +10,7 @@ mod enrol;
 pub mod enrolment;
 mod install;
 mod life;
+mod prove;
 mod reading;
 pub mod state;
 
@@ -71,6 +72,17 @@ pub enum CredentialError {
     /// The newest version is not always the one that is meant.
     #[error("{0}: say which version, for example {0}@1")]
     NumberMissing(Name),
+    /// Losing one token would lose the key.
+    #[error(
+        "the key of {version} is not proven at every token of its set ({}); copy it with the vendor's tools, then activate \
+         again", .lacking.join(", ")
+    )]
+    NotReplicated {
+        /// Which version.
+        version: VersionId,
+        /// The tokens, with what each has.
+        lacking: Vec<String>,
+    },
     /// Banks would be left without a version.
     #[error("{version} is still bound to {}", list(.banks))]
     StillBound {

@@ -37,13 +37,19 @@ pub struct Report {
     pub signs: bool,
 }
 
-/// Examines the token of a configuration. Blocks, for RSA keys of 4096 bits for many seconds.
+/// Examines the token of a configuration, or the named one of several. Blocks, for RSA keys of 4096 bits for many seconds.
 ///
 /// # Errors
-/// When the token cannot be logged in to.
-pub fn run(config: &Config, pin_env: Option<&str>, output: Output) -> Result<Report, RunError> {
-    let pin: SecretString = pin::read(&config.token, pin_env)?;
-    let seen = doctor::examine(&config.pkcs11(), &pin, &config.pin_marker())?;
+/// When the token cannot be logged in to, or it is not said which one is meant.
+pub fn run(
+    config: &Config,
+    token: Option<&str>,
+    pin_env: Option<&str>,
+    output: Output,
+) -> Result<Report, RunError> {
+    let token = config.token(token)?;
+    let pin: SecretString = pin::read(token, pin_env)?;
+    let seen = doctor::examine(&config.pkcs11(token), &pin, &config.pin_marker(token))?;
     let diagnosis = diagnose(&seen, Quirks::shipped());
     let text = match output {
         Output::Table => shown::text(&seen, &diagnosis),

@@ -104,6 +104,8 @@ pub struct Version {
     pub state: VersionState,
     /// The state it was in when it was frozen; only while it is.
     pub frozen_from: Option<VersionState>,
+    /// The set of tokens that holds its key; the name of the token where it is alone.
+    pub token_set: String,
     /// The key in the token, pinned.
     pub key: KeyRef,
     /// The kind of key, for example `rsa-2048`.

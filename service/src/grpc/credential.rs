@@ -38,6 +38,7 @@ impl CredentialService for Api {
                 common_name: subject.common_name,
                 dns_names: subject.dns_names,
             },
+            token_set: Some(message.token).filter(|token| !token.is_empty()),
         };
         let enrolled = self.0.registry.enrol(&caller, request, deadline).await;
         let enrolled = enrolled.map_err(|error| status_of(&error))?;
@@ -203,6 +204,24 @@ impl CredentialService for Api {
         Ok(Response::new(v1::DestroyVersionResponse { approval }))
     }
 
+    async fn prove_key(
+        &self,
+        request: Request<v1::ProveKeyRequest>,
+    ) -> Result<Response<v1::ProveKeyResponse>, Status> {
+        let Entry {
+            caller,
+            deadline,
+            message,
+        } = enter_long(request)?;
+        self.require(&caller, &[Role::Officer], "ProveKey").await?;
+        let proven = self.0.registry.prove(&caller, &message.name, deadline);
+        let (version, report) = proven.await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::ProveKeyResponse {
+            version: version.resource(),
+            replicas: report.iter().map(wire::replica).collect(),
+        }))
+    }
+
     async fn get_credential(
         &self,
         request: Request<v1::GetCredentialRequest>,
@@ -215,7 +234,7 @@ impl CredentialService for Api {
         let found = snapshot.credentials.get(message.credential.as_str());
         let found = found
             .ok_or_else(|| status_of(&CredentialError::Unknown(message.credential.clone())))?;
-        let credential = Some(wire::credential(found, &self.0.backend.info().name));
+        let credential = Some(wire::credential(found));
         Ok(Response::new(v1::GetCredentialResponse { credential }))
     }
 
@@ -227,9 +246,9 @@ impl CredentialService for Api {
             caller, message, ..
         } = enter(request)?;
         self.require(&caller, &READERS, "ListCredentials").await?;
-        let (snapshot, token) = (self.0.world.load(), self.0.backend.info().name);
+        let snapshot = self.0.world.load();
         let all = snapshot.credentials.values();
-        let all = all.map(|c| (c.name.to_string(), wire::credential(c, &token)));
+        let all = all.map(|c| (c.name.to_string(), wire::credential(c)));
         let (credentials, next_page_token) =
             wire::page(all, message.page_size, &message.page_token)?;
         Ok(Response::new(v1::ListCredentialsResponse {
@@ -269,6 +288,6 @@ impl Api {
             .get(&id.credential)
             .and_then(|c| c.version(id.number));
         let found = found.ok_or_else(|| status_of(&CredentialError::Unknown(id.resource())))?;
-        Ok(wire::version(found, &self.0.backend.info().name))
+        Ok(wire::version(found))
     }
 }

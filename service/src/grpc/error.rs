@@ -174,6 +174,8 @@ impl OnWire for BackendError {
             | E::KeyMismatch(_)
             | E::KeyExists(_)
             | E::KeyUnprotected(_)
+            | E::KeySuspect(_)
+            | E::SetUnknown(_)
             | E::SchemeUnsupported { .. }
             | E::Rejected { .. }
             | E::PinRefused { .. }
@@ -291,6 +293,10 @@ impl OnWire for CredentialError {
             }
             Self::NumberMissing(_) => {
                 Fault::new(Code::InvalidArgument, "VERSION_NUMBER_MISSING").field("name")
+            }
+            Self::NotReplicated { lacking, .. } => {
+                Fault::new(Code::FailedPrecondition, "KEY_NOT_REPLICATED")
+                    .with("tokens", lacking.join(","))
             }
             Self::StillBound { banks, .. } => {
                 let banks: Vec<_> = banks.iter().map(crate::domain::Name::as_str).collect();

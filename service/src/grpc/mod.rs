@@ -45,7 +45,7 @@ use tonic::transport::Server;
 use tower::util::MapResponseLayer;
 
 use crate::audit::AuditLog;
-use crate::backend::KeyBackend;
+use crate::backend::tokens::Tokens;
 use crate::clock::SharedClock;
 use crate::registry::Registry;
 use crate::signing::Signing;
@@ -80,7 +80,7 @@ pub struct Rooms {
     /// The log.
     pub audit: AuditLog,
     /// What holds keys.
-    pub backend: Arc<dyn KeyBackend>,
+    pub tokens: Tokens,
     /// The time.
     pub clock: SharedClock,
     /// When the service started.

@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::entry::{Entry, enter};
 use super::{Api, wire};
+use crate::backend::tokens::TokenStatus;
 use crate::domain::Role;
 use crate::process;
 
@@ -20,21 +21,13 @@ impl StatusService for Api {
         let Entry { caller, .. } = enter(request)?;
         self.require(&caller, &READERS, "GetStatus").await?;
         let expiries = self.0.watch.expiries().iter().map(wire::expiry).collect();
-        let token = self.0.backend.info();
+        let tokens: Vec<_> = self.0.tokens.statuses().into_iter().map(token).collect();
         let usage = process::usage();
         Ok(Response::new(v1::GetStatusResponse {
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
             start_time: Some(wire::time(self.0.started)),
-            token: Some(v1::TokenStatus {
-                name: token.name,
-                ready: token.ready,
-                label: token.label,
-                serial_number: token.serial,
-                module: token.module,
-                session_count: token.session_count,
-                key_count: token.key_count,
-                problem: token.problem.unwrap_or_default(),
-            }),
+            token: tokens.first().cloned(),
+            tokens,
             expiries,
             process: Some(v1::ProcessStatus {
                 cpu_seconds: usage.cpu_seconds,
@@ -43,5 +36,22 @@ impl StatusService for Api {
             audit_log: self.0.audit.name().to_owned(),
             audit_record_count: self.0.audit.size(),
         }))
+    }
+}
+
+fn token(status: TokenStatus) -> v1::TokenStatus {
+    let info = status.info;
+    v1::TokenStatus {
+        name: info.name,
+        ready: info.ready,
+        label: info.label,
+        serial_number: info.serial,
+        module: info.module,
+        session_count: info.session_count,
+        key_count: info.key_count,
+        problem: info.problem.unwrap_or_default(),
+        set: status.set,
+        missing_key_count: status.missing_key_count,
+        suspect_key_count: status.suspect_key_count,
     }
 }

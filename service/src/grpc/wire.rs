@@ -18,7 +18,7 @@ use crate::domain::{Environment, Name, Purpose, VersionState};
 
 pub(super) use access::{caller, caller_out};
 pub(super) use bank::{bank, bank_out, procedure_out};
-pub(super) use credential::{credential, finding, version};
+pub(super) use credential::{credential, finding, replica, version};
 pub(super) use page::{page, page_size};
 pub(super) use watch::{alert, expiry};
 

@@ -11,6 +11,7 @@ mod enrolments;
 mod listener;
 mod state;
 mod text;
+mod tokens;
 
 use std::sync::Arc;
 

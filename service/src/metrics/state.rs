@@ -15,7 +15,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use crate::backend::KeyBackend;
+use super::tokens;
+use crate::backend::tokens::Tokens;
 use crate::domain::{Version, VersionState};
 use crate::process;
 use crate::watch::{Expiry, Watch, steps};
@@ -32,8 +33,8 @@ pub struct State {
     pub watch: Watch,
     /// Credentials and banks.
     pub world: Arc<World>,
-    /// The token.
-    pub backend: Arc<dyn KeyBackend>,
+    /// The tokens.
+    pub tokens: Tokens,
     /// When the service started.
     pub started: Timestamp,
 }
@@ -48,38 +49,15 @@ impl Collector for State {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let snapshot = self.world.load();
         self.process(&mut encoder)?;
-        self.token(&mut encoder)?;
+        tokens::encode(&mut encoder, &self.tokens.statuses())?;
         certificates(&mut encoder, &self.watch.expiries())?;
-        versions(&mut encoder, &snapshot, &self.backend.info().name)?;
+        versions(&mut encoder, &snapshot)?;
         bindings(&mut encoder, &snapshot)?;
         super::enrolments::encode(&mut encoder, &snapshot)
     }
 }
 
 impl State {
-    fn token(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
-        let info = self.backend.info();
-        let labels = || [("token", info.name.clone())];
-        let up = (labels(), i64::from(info.ready));
-        gauges(encoder, "token_up", "Whether the token signs", None, [up])?;
-        let sessions = (labels(), i64::from(info.session_count));
-        gauges(
-            encoder,
-            "token_sessions",
-            "Sessions that can sign now",
-            None,
-            [sessions],
-        )?;
-        let keys = (labels(), i64::from(info.key_count));
-        gauges(
-            encoder,
-            "token_keys",
-            "Keys that can sign now",
-            None,
-            [keys],
-        )
-    }
-
     /// The usual ones of every exporter, with our prefix because they come from our registry.
     fn process(&self, encoder: &mut DescriptorEncoder) -> Result<(), Error> {
         let usage = process::usage();
@@ -141,11 +119,7 @@ fn certificate_labels(expiry: &Expiry) -> Labels<4> {
     ]
 }
 
-fn versions(
-    encoder: &mut DescriptorEncoder,
-    snapshot: &Snapshot,
-    token: &str,
-) -> Result<(), Error> {
+fn versions(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Result<(), Error> {
     let live = || {
         let credentials = snapshot.credentials.values();
         let all = credentials.flat_map(|c| c.versions.iter().map(move |v| (c, v)));
@@ -155,7 +129,7 @@ fn versions(
         })
     };
     let samples = live().map(|(credential, version)| {
-        let about = about(version, credential.purpose.as_str(), token);
+        let about = about(version, credential.purpose.as_str());
         (about, 1)
     });
     gauges(
@@ -179,7 +153,7 @@ fn versions(
     gauges(encoder, name, help, Some(&Unit::Seconds), chains)
 }
 
-fn about(version: &Version, purpose: &str, token: &str) -> Labels<11> {
+fn about(version: &Version, purpose: &str) -> Labels<11> {
     let leaf = version.issued.as_ref().map(|issued| issued.leaf());
     let of_leaf = |read: fn(&sealkeep_profiles::certificate::Certificate) -> String| {
         leaf.map(read).unwrap_or_default()
@@ -194,7 +168,7 @@ fn about(version: &Version, purpose: &str, token: &str) -> Labels<11> {
         ("purpose", purpose.to_owned()),
         ("state", version.state.as_str().to_owned()),
         ("environment", environment.to_owned()),
-        ("token", token.to_owned()),
+        ("token", version.token_set.clone()),
         ("key_algorithm", version.key_algorithm.clone()),
         ("serial_number", of_leaf(|leaf| leaf.serial_hex())),
         ("issuer", of_leaf(|leaf| leaf.issuer().rfc2253())),

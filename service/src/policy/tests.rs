@@ -93,6 +93,7 @@ impl Scene {
             },
             state: self.state,
             frozen_from: None,
+            token_set: "main".to_owned(),
             key: KeyRef {
                 id: KeyId::from_bytes([1; 16]),
                 spki_sha256: [2; 32],

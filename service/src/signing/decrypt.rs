@@ -136,7 +136,7 @@ impl Signing {
         });
         let (intent, unwrapped) = tokio::join!(
             self.audit.intend(permit, about),
-            self.backend
+            self.tokens
                 .decrypt(&version.key, jwe.token_work(), deadline),
         );
         let intent = match intent {

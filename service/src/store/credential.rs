@@ -22,6 +22,8 @@ pub struct NewVersion {
     pub credential: Name,
     /// What it is for.
     pub purpose: Purpose,
+    /// The set of tokens that holds its key.
+    pub token_set: String,
     /// The key in the token.
     pub key_id: KeyId,
     /// SubjectPublicKeyInfo, DER.
@@ -94,8 +96,9 @@ impl Store {
         let number: i64 = row.try_get(0)?;
         sqlx::query(
             "INSERT INTO version
-             (credential, number, state, key_id, spki, key_algorithm, evidence, csr, created_us)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             (credential, number, state, key_id, spki, key_algorithm, evidence, csr, created_us,
+              token_set)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(new.credential.as_str())
         .bind(number)
@@ -106,6 +109,7 @@ impl Store {
         .bind(serde_json::to_string(&new.evidence).map_err(|e| damaged("version", e))?)
         .bind(new.csr_der.as_deref().unwrap_or_default())
         .bind(new.created.as_microsecond())
+        .bind(&new.token_set)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -186,6 +190,7 @@ fn version(row: &SqliteRow) -> Result<Version, StoreError> {
         },
         state: word(row.try_get("state")?)?,
         frozen_from: frozen_from.map(word).transpose()?,
+        token_set: row.try_get("token_set")?,
         key: KeyRef {
             id: KeyId::from_bytes(key_id),
             spki_sha256: public.spki_sha256(),

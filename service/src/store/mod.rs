@@ -12,6 +12,7 @@ mod bank;
 mod credential;
 mod enrolment;
 mod rotation;
+mod suspicion;
 mod watch;
 
 use std::fs::{File, OpenOptions};
@@ -27,6 +28,7 @@ pub use approval::StateChange;
 pub use audit::AuditLine;
 pub use credential::{IssuedRow, NewVersion};
 pub use rotation::StepRow;
+pub use suspicion::Suspicion;
 pub use watch::{AlertRow, DeliveryRow};
 
 /// How long a statement waits for another writer, milliseconds.

@@ -35,6 +35,8 @@ pub struct House {
     pub pki: Pki,
     pub qtsp: Qtsp,
     pub service: Option<Running>,
+    /// What `sealkeepd` finds in its environment beside the test's own and the token's.
+    pub environment: Vec<(&'static str, PathBuf)>,
 }
 
 /// A running `sealkeepd`.
@@ -58,6 +60,7 @@ impl House {
             pki,
             qtsp,
             service: None,
+            environment: Vec::new(),
         };
         house.write_server_certificate();
         write_pin(&dir.join("pin"), house.hsm.pin());
@@ -134,6 +137,7 @@ destroy_delay_s = 1
             .arg("--config")
             .arg(self.config_file())
             .envs([self.hsm.env()])
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
         command
     }
@@ -159,6 +163,13 @@ destroy_delay_s = 1
 
     /// The process that holds the token.
     pub fn worker_pid(&self) -> u32 {
+        let children = self.worker_pids();
+        assert_eq!(children.len(), 1, "one worker for one token: {children:?}");
+        children[0]
+    }
+
+    /// The processes that hold tokens, the oldest first.
+    pub fn worker_pids(&self) -> Vec<u32> {
         let service = self.service.as_ref().unwrap().child.id().to_string();
         let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
             let pid = entry.ok()?.file_name().to_str()?.parse::<u32>().ok()?;
@@ -168,9 +179,9 @@ destroy_delay_s = 1
             let (state, parent) = (fields.next()?, fields.next()?);
             (parent == service && state != "Z").then_some(pid)
         });
-        let children: Vec<u32> = children.collect();
-        assert_eq!(children.len(), 1, "one worker for one token: {children:?}");
-        children[0]
+        let mut children: Vec<u32> = children.collect();
+        children.sort_unstable();
+        children
     }
 
     /// SIGTERM; answers how the service ended. Our own connections must be able to hear of it meanwhile.
@@ -216,6 +227,17 @@ destroy_delay_s = 1
         purpose: Purpose,
         key: KeyAlgorithm,
     ) -> Result<v1::EnrolCredentialResponse, Error> {
+        self.enrol_at("", name, purpose, key).await
+    }
+
+    /// The same, the key in a token or set of this name.
+    pub async fn enrol_at(
+        &self,
+        token: &str,
+        name: &str,
+        purpose: Purpose,
+        key: KeyAlgorithm,
+    ) -> Result<v1::EnrolCredentialResponse, Error> {
         let (common_name, dns_names) = match purpose {
             Purpose::Transport => ("tpp.demo-tpp.com", vec!["tpp.demo-tpp.com".to_owned()]),
             _ => ("Demo TPP GmbH", vec![]),
@@ -231,6 +253,7 @@ destroy_delay_s = 1
                 common_name: common_name.to_owned(),
                 dns_names,
             }),
+            token: token.to_owned(),
         };
         self.connect(OFFICER)
             .call(request, async |channel, request| {

@@ -23,5 +23,6 @@ mod rotation;
 mod signing;
 mod startup;
 mod tls;
+mod tokens;
 mod watch;
 mod worker;

@@ -312,7 +312,16 @@ async fn metrics_tell_what_was_signed_and_what_ends() {
         (released("released"), released("denied"), released("failed")),
         (1.0, 1.0, 0.0)
     );
-    assert_eq!(sample(&text, "sealkeep_token_up{token=\"main\"}"), 1.0);
+    let main = "token=\"main\",set=\"main\"";
+    assert_eq!(sample(&text, &format!("sealkeep_token_up{{{main}}}")), 1.0);
+    assert_eq!(
+        sample(&text, &format!("sealkeep_token_keys_missing{{{main}}}")),
+        0.0
+    );
+    for rung in ["retry", "login", "initialise", "worker"] {
+        let climbed = format!("sealkeep_token_recoveries_total{{{main},rung=\"{rung}\"}}");
+        assert_eq!(sample(&text, &climbed), 0.0);
+    }
     assert!(sample(&text, "sealkeep_audit_records_total") > 5.0);
     let calls = "sealkeep_grpc_calls_total{method=\"SigningService/SignHttpRequest\",code=\"";
     assert_eq!(sample(&text, &format!("{calls}OK\"}}")), 1.0);

@@ -25,11 +25,11 @@ const RECOVERY_MAX: Duration = Duration::from_secs(2);
 /// A worker that is stopped is found silent, ended and replaced within this time.
 const REPLACEMENT_MAX: Duration = Duration::from_secs(15);
 
-fn has_worker() -> bool {
+pub fn has_worker() -> bool {
     std::env::var(ISOLATION_ENV).map_or(true, |isolation| isolation == "process")
 }
 
-fn signal(name: &str, pid: u32) {
+pub fn signal(name: &str, pid: u32) {
     let kill = std::process::Command::new("kill")
         .args([name, &pid.to_string()])
         .status();
@@ -37,7 +37,7 @@ fn signal(name: &str, pid: u32) {
 }
 
 /// Callers that sign until they are told to stop.
-struct Load {
+pub struct Load {
     tasks: tokio::task::JoinSet<()>,
     stop: Arc<AtomicBool>,
     signed: watch::Sender<u64>,
@@ -46,7 +46,7 @@ struct Load {
 }
 
 impl Load {
-    fn start(house: &House) -> Self {
+    pub fn start(house: &House) -> Self {
         let mut load = Self {
             tasks: tokio::task::JoinSet::new(),
             stop: Arc::default(),
@@ -77,7 +77,7 @@ impl Load {
     }
 
     /// Waits for more signatures.
-    async fn signs(&self, more: u64) -> Duration {
+    pub async fn signs(&self, more: u64) -> Duration {
         let (begun, mut signed) = (Instant::now(), self.signed.subscribe());
         let wanted = *signed.borrow() + more;
         let signed = signed.wait_for(|count| *count >= wanted);
@@ -86,7 +86,7 @@ impl Load {
         begun.elapsed()
     }
 
-    async fn end(self) -> (Vec<String>, Vec<Error>) {
+    pub async fn end(self) -> (Vec<String>, Vec<Error>) {
         self.stop.store(true, Ordering::Relaxed);
         self.tasks.join_all().await;
         let take = |list: &Mutex<Vec<String>>| std::mem::take(&mut *list.lock().unwrap());

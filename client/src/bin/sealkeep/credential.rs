@@ -4,6 +4,7 @@
 //! ask for one.
 
 mod life;
+mod prove;
 mod shown;
 
 use crate::failure::Failure;
@@ -98,6 +99,13 @@ pub(crate) enum Verb {
         #[arg(long)]
         reason: String,
     },
+    /// Have every token of a version's set find its key and prove it by using it: after it was copied to another token, or
+    /// when signatures of a token did not verify.
+    Prove {
+        /// NAME, or NAME@VERSION.
+        #[arg(value_parser = version_name)]
+        name: String,
+    },
     /// All credentials.
     List,
     /// One credential.
@@ -122,6 +130,9 @@ pub(crate) struct Enrol {
     /// The key pair to make in the token.
     #[arg(long)]
     key: Key,
+    /// The token, or the set of tokens, that is to hold the key; the first of the service's configuration by default.
+    #[arg(long, value_name = "NAME")]
+    token: Option<String>,
     /// ISO 3166-1 alpha-2 code.
     #[arg(long, required_if_eq_any = CERTIFIED)]
     country: Option<String>,
@@ -154,6 +165,7 @@ impl Verb {
             Self::Unfreeze { name, reason } => life::unfreeze(sealkeep, name, reason).await,
             Self::Revoke { name, reason } => life::revoke(sealkeep, name, reason).await,
             Self::Destroy { name, reason } => life::destroy(sealkeep, name, reason).await,
+            Self::Prove { name } => prove::prove(sealkeep, name).await,
             Self::List => list(sealkeep).await,
             Self::Show { name } => show(sealkeep, name).await,
         }
@@ -173,6 +185,7 @@ impl Enrol {
                 common_name: self.common_name.unwrap_or_default(),
                 dns_names: self.dns,
             }),
+            token: self.token.unwrap_or_default(),
         };
         let answer = sealkeep
             .call(request, async |channel, request| {

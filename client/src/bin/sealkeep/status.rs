@@ -27,7 +27,7 @@ pub(crate) async fn status(sealkeep: &Sealkeep) -> Result<Report, Failure> {
 
 fn render(status: &GetStatusResponse, now: Timestamp) -> Report {
     let mut facts = vec![("service", service(status, now))];
-    facts.extend(status.token.iter().flat_map(token));
+    facts.extend(tokens(status).iter().flat_map(token));
     facts.push((
         "log",
         format!(
@@ -67,16 +67,42 @@ fn service(status: &GetStatusResponse, now: Timestamp) -> String {
     parts.join(", ")
 }
 
+/// All of them; from an older service the one that it knows.
+fn tokens(status: &GetStatusResponse) -> Vec<TokenStatus> {
+    match status.tokens.is_empty() {
+        true => status.token.iter().cloned().collect(),
+        false => status.tokens.clone(),
+    }
+}
+
 fn token(token: &TokenStatus) -> Vec<(&'static str, String)> {
-    let first = match token.ready {
+    let mut first = match token.ready {
         true => format!(
             "{} ready, {} sessions, {} keys",
             token.name, token.session_count, token.key_count
         ),
         false => format!("{} NOT READY: {}", token.name, token.problem),
     };
+    if !token.set.is_empty() && token.set != token.name {
+        first.push_str(&format!(", of set {}", token.set));
+    }
     let which = format!("label {}, serial {}", token.label, token.serial_number);
-    vec![("token", first), ("", which), ("", token.module.clone())]
+    let mut facts = vec![("token", first), ("", which), ("", token.module.clone())];
+    for (count, what) in [
+        (
+            token.missing_key_count,
+            "keys of the set are MISSING here: `sealkeep credential prove NAME` tells which",
+        ),
+        (
+            token.suspect_key_count,
+            "keys are SUSPECT here: signatures by them did not verify",
+        ),
+    ] {
+        if count > 0 {
+            facts.push(("", format!("{count} {what}")));
+        }
+    }
+    facts
 }
 
 fn row(expiry: &Expiry, now: Timestamp) -> [String; 6] {
@@ -112,25 +138,30 @@ fn to_json(status: &GetStatusResponse) -> Value {
             "banks": expiry.banks,
         })
     };
-    let token = status.token.as_ref().map(|token| {
+    let token = |token: &TokenStatus| {
         json!({
             "name": token.name,
+            "set": token.set,
             "ready": token.ready,
             "label": token.label,
             "serial_number": token.serial_number,
             "module": token.module,
             "session_count": token.session_count,
             "key_count": token.key_count,
+            "missing_key_count": token.missing_key_count,
+            "suspect_key_count": token.suspect_key_count,
             "problem": token.problem,
         })
-    });
+    };
+    let tokens = tokens(status);
     let process = status.process.as_ref().map(|process| {
         json!({ "cpu_seconds": process.cpu_seconds, "resident_bytes": process.resident_bytes })
     });
     json!({
         "software_version": status.software_version,
         "start_time": rfc3339(status.start_time.and_then(|t| time(t.seconds, t.nanos))),
-        "token": token,
+        "token": tokens.first().map(token),
+        "tokens": tokens.iter().map(token).collect::<Vec<_>>(),
         "expiries": status.expiries.iter().map(expiry).collect::<Vec<_>>(),
         "process": process,
         "audit_log": status.audit_log,
@@ -158,6 +189,20 @@ mod tests {
         assert_eq!(ending(31), "31 d");
         assert_eq!(ending(30), "30 d !");
         assert_eq!(ending(-1), "ended !");
+    }
+
+    #[test]
+    fn a_token_that_lacks_keys_says_so() {
+        let replica = TokenStatus {
+            name: "hsm-b".into(),
+            set: "hsm".into(),
+            ready: true,
+            missing_key_count: 2,
+            ..Default::default()
+        };
+        let facts = token(&replica);
+        assert_eq!(facts[0].1, "hsm-b ready, 0 sessions, 0 keys, of set hsm");
+        assert!(facts[3].1.starts_with("2 keys of the set are MISSING here"));
     }
 
     #[test]

@@ -79,7 +79,9 @@ faulty_case!(old_handles_are_not_used_after_the_token_was_down, hsm, faulty => {
 });
 
 faulty_case!(
-    #[ignore = "initialising again; only where the module is in this process"]
+    #[ignore = "fails, and shows why every signature is verified before it leaves: sessions and handles of a module that \
+                another part of the process reset look alive and denote other keys; the raw answer alone cannot tell. \
+                cargo test -p sealkeep-pkcs11-tests --test contract -- --ignored reset_behind"]
     a_module_that_was_reset_behind_our_back_never_signs_with_another_key, hsm, faulty => {
     faulty.script("[token]\nhandles = 'permuted'");
     let backend = faulty.start(hsm);
@@ -93,6 +95,33 @@ faulty_case!(
         }
     }
     drop(reset);
+});
+
+faulty_case!(slots_that_were_renumbered_and_a_clone_beside_it_change_nothing, hsm, faulty => {
+    let backend = faulty.start(hsm);
+    let made = generate(&backend, KeySpec::EcP256);
+    let serial = backend.info().serial;
+    // The clone holds the same keys; it is another token all the same, and the configured one is there.
+    faulty.script(
+        "rule = [{ fn = 'C_SignInit', nth = 1, event = 'down' }]\n[token]\nslot_shift = 7\nclone_serial = 'CLONE'",
+    );
+    let _ = sign(&backend, &made.key, SCHEME, b"m");
+    signs_again(&backend, &made, BACK_MAX);
+    assert_eq!(backend.info().serial, serial);
+});
+
+faulty_case!(two_tokens_that_match_are_refused_until_there_is_one, hsm, faulty => {
+    let backend = faulty.start(hsm);
+    let made = generate(&backend, KeySpec::EcP256);
+    let logins = faulty.calls("C_Login");
+    let twice = format!("[token]\nclone_serial = '{}'", backend.info().serial);
+    faulty.script(&format!("rule = [{{ fn = 'C_SignInit', nth = 1, event = 'down' }}]\n{twice}"));
+    let refused = sign(&backend, &made.key, SCHEME, b"m").unwrap_err();
+    assert_eq!(refused.reason(), "TOKEN_UNAVAILABLE");
+    assert!(refused.to_string().contains("2 tokens with label"), "{refused}");
+    assert_eq!(faulty.calls("C_Login"), logins, "no PIN is given to whichever comes first");
+    faulty.script("");
+    signs_again(&backend, &made, BACK_MAX);
 });
 
 faulty_case!(a_module_that_lies_about_a_length_is_not_believed, hsm, faulty => {

@@ -331,3 +331,46 @@ faulty_case!(nothing_but_what_signing_needs_is_asked_of_the_token, hsm, faulty =
     wait(backend.public_key(&keys[0], later())).unwrap();
     wait(backend.destroy(&keys[0], later())).unwrap();
 });
+
+faulty_case!(a_token_without_room_gets_fewer_sessions_and_never_none, hsm, faulty => {
+    let backend = faulty.start(hsm);
+    let key = generate(&backend, KeySpec::EcP256).key;
+    for rv in ["CKR_DEVICE_MEMORY", "CKR_SESSION_COUNT"] {
+        let sessions = backend.info().session_count;
+        faulty.script(&format!("rule = [{{ fn = 'C_SignInit', rv = '{rv}' }}]"));
+        // Faults of one moment are one shortage, so this takes a second for each halving.
+        let begun = Instant::now();
+        while backend.info().session_count > sessions / 2 {
+            assert_eq!(sign(&backend, &key, SCHEME, b"m").unwrap_err().reason(), "TOKEN_EXHAUSTED");
+            assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", backend.info());
+        }
+        faulty.script("");
+        assert!((0..100).all(|_| sign(&backend, &key, SCHEME, b"m").is_ok()), "what is left serves");
+    }
+    assert_eq!((backend.info().session_count, backend.counts().pool_halvings), (1, 2));
+    faulty.script("rule = [{ fn = 'C_SignInit', rv = 'CKR_HOST_MEMORY', count = 5 }]");
+    for _ in 0..5 {
+        assert_eq!(sign(&backend, &key, SCHEME, b"m").unwrap_err().reason(), "TOKEN_EXHAUSTED");
+    }
+    assert!(sign(&backend, &key, SCHEME, b"m").is_ok());
+    assert_eq!(backend.counts().pool_halvings, 2, "never to none");
+});
+
+faulty_case!(faults_are_counted_by_function_and_code, hsm, faulty => {
+    let backend = faulty.start(hsm);
+    let key = generate(&backend, KeySpec::EcP256).key;
+    for (function, rv) in [
+        ("C_SignInit", "CKR_SESSION_CLOSED"),
+        ("C_SignInit", "CKR_KEY_HANDLE_INVALID"),
+        ("C_Sign", "CKR_DATA_INVALID"),
+    ] {
+        faulty.script(&once(function, rv));
+        let _ = sign(&backend, &key, SCHEME, b"m");
+    }
+    let faults: Vec<_> = backend.tally().faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    assert_eq!(faults, [
+        "C_Sign CKR_DATA_INVALID 1",
+        "C_SignInit CKR_KEY_HANDLE_INVALID 1",
+        "C_SignInit CKR_SESSION_CLOSED 1",
+    ]);
+});

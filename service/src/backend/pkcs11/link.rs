@@ -198,6 +198,7 @@ impl Link {
     /// Writes down that a call failed.
     pub(super) fn failed(&self, fault: &Fault) {
         self.counters.faults.add_one();
+        self.counters.kinds.add(fault);
         if fault.class().is_outage() {
             self.problem.store(Some(Arc::new(fault.to_string())));
         }

@@ -10,11 +10,12 @@
 //! ```
 //!
 //! It never logs out, and while all is well it makes one login and never searches. A lost login, device or module is
-//! brought back by one more thread, see `ladder`.
+//! brought back by one more thread, see `climber`.
 //! Serves PKCS#11 v2.40; return codes and what is done about them are in `recovery`.
 
 mod bench;
 mod call_clock;
+mod climber;
 mod config;
 mod counts;
 mod decrypt;
@@ -31,6 +32,7 @@ mod module;
 mod objects;
 mod observer;
 mod pin_marker;
+mod pool;
 mod recovery;
 mod seat;
 mod session;
@@ -50,11 +52,11 @@ use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_profiles::format::jwe::TokenWork;
 use secrecy::SecretString;
 
+use self::climber::Climber;
 use self::decrypt::DecryptInput;
 use self::job_queue::JobQueue;
 use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
 use self::key_table::KnownKey;
-use self::ladder::Climber;
 use self::link::Link;
 use self::mechanism::SignInput;
 use self::module::Module;
@@ -69,7 +71,7 @@ use self::waiter::waiter;
 pub(in crate::backend) use self::waiter::{BoxWaiter, Waiter};
 use super::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
-    TokenInfo, Unwrapped,
+    Tally, TokenInfo, Unwrapped,
 };
 
 pub use bench::{RawSignReport, raw_sign_loop};
@@ -128,7 +130,7 @@ impl Pkcs11Backend {
         let description = module.about.description();
         let link = Arc::new(Link::new(module, token.slot, anchor));
         let sessions = sessions(&link, config.session_count)?;
-        let jobs = Arc::new(JobQueue::new(config.queue_length_max));
+        let jobs = Arc::new(JobQueue::new(config.queue_length_max, sessions.len()));
         let (tasks, waiting) = crossbeam_channel::bounded(TASKS_WAITING_MAX);
         let (alive, ended) = crossbeam_channel::bounded(0);
         let identity = Arc::new(Identity {
@@ -147,9 +149,9 @@ impl Pkcs11Backend {
             threads: Vec::new(),
         };
         for (number, session) in sessions.into_iter().enumerate() {
-            let signer = Signer::new(Arc::clone(&backend.link), session);
-            let queue = Arc::clone(&backend.jobs);
-            let work = move || signer.run(&queue);
+            let (link, jobs) = (Arc::clone(&backend.link), Arc::clone(&backend.jobs));
+            let signer = Signer::new(link, jobs, number, session);
+            let work = move || signer.run();
             backend
                 .threads
                 .push(spawn(format!("sign-{number}"), &alive, work)?);
@@ -381,6 +383,10 @@ impl KeyBackend for Pkcs11Backend {
 
     fn info(&self) -> TokenInfo {
         self.observer().info()
+    }
+
+    fn tally(&self) -> Tally {
+        self.link.counters.tally()
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::link::Link;
-use crate::backend::TokenInfo;
+use crate::backend::{Tally, TokenInfo};
 use crate::clock::monotonic;
 
 /// How long calls have been running.
@@ -58,6 +58,11 @@ impl Observer {
             session_count: u32::try_from(sessions).unwrap_or(u32::MAX),
             key_count: u32::try_from(self.link.keys.len()).unwrap_or(u32::MAX),
         }
+    }
+
+    /// See [`KeyBackend::tally`](crate::backend::KeyBackend::tally).
+    pub(in crate::backend) fn tally(&self) -> Tally {
+        self.link.counters.tally()
     }
 
     /// What the threads are at, for whoever must find out that the module hangs.

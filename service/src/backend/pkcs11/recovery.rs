@@ -10,7 +10,7 @@ use cryptoki::context::Function;
 use cryptoki::error::{Error, RvError};
 
 use super::ladder::Rung;
-use crate::backend::BackendError;
+use crate::backend::{BackendError, FaultKind};
 
 /// What kind of fault a return code stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +163,19 @@ impl Fault {
         matches!(self.0, Error::Pkcs11(_, Function::Decrypt))
     }
 
+    /// What it is counted as.
+    pub(super) fn kind(&self) -> FaultKind {
+        FaultKind {
+            function: self.function(),
+            rv: match &self.0 {
+                // Vendors have as many codes as they like.
+                Error::Pkcs11(RvError::VendorDefined(_), _) => "CKR_VENDOR_DEFINED".to_owned(),
+                Error::Pkcs11(..) => self.rv_name(),
+                _ => "none".to_owned(),
+            },
+        }
+    }
+
     /// The PKCS#11 name of the function that failed (`C_Sign`).
     fn function(&self) -> String {
         match self.0 {
@@ -276,6 +289,8 @@ mod tests {
             fault(RvError::VendorDefined(0x8000_0001)).to_string(),
             "C_Sign answered CKR_VENDOR_DEFINED(0x80000001)"
         );
+        let kind = fault(RvError::VendorDefined(0x8000_0001)).kind();
+        assert_eq!(kind.to_string(), "C_Sign CKR_VENDOR_DEFINED");
     }
 
     #[test]

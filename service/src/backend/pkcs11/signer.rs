@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use sealkeep_profiles::algorithm::KeyType;
 
-use super::job_queue::JobQueue;
+use super::job_queue::{JobQueue, Next};
 use super::key_table::KnownKey;
 use super::link::Link;
 use super::mechanism::SignInput;
 use super::objects::{self, Inventory, Verdict};
-use super::recovery::{Action, Fault};
+use super::recovery::{Action, Class, Fault};
 use super::seat::Seat;
 use super::session::TokenSession;
 use super::waiter::BoxWaiter;
@@ -45,23 +45,47 @@ impl SignJob {
 /// What one thread owns.
 pub(super) struct Signer {
     link: Arc<Link>,
+    jobs: Arc<JobQueue<SignJob>>,
+    /// Its place among the threads.
+    number: usize,
     seat: Arc<Seat>,
 }
 
 impl Signer {
-    pub(super) fn new(link: Arc<Link>, session: TokenSession) -> Self {
+    pub(super) fn new(
+        link: Arc<Link>,
+        jobs: Arc<JobQueue<SignJob>>,
+        number: usize,
+        session: TokenSession,
+    ) -> Self {
         Self {
             seat: link.signing_seat(session),
+            jobs,
+            number,
             link,
         }
     }
 
     /// Serves until the queue is closed and empty.
-    pub(super) fn run(self, jobs: &JobQueue<SignJob>) {
-        while let Some(job) = jobs.pop() {
-            let patience = job.deadline.saturating_duration_since(job.accepted);
-            let _running = self.seat.call.begin(patience);
-            self.serve(job);
+    pub(super) fn run(self) {
+        loop {
+            match self.jobs.pop(self.number) {
+                Next::Job(job) => {
+                    let patience = job.deadline.saturating_duration_since(job.accepted);
+                    let _running = self.seat.call.begin(patience);
+                    self.serve(job);
+                }
+                Next::Rest => self.rest(),
+                Next::End => return,
+            }
+        }
+    }
+
+    /// Gives its session back, and tries for another one when it is time: no caller's request is tried on that.
+    fn rest(&self) {
+        self.link.leave(&self.seat);
+        if self.jobs.rest(self.number) && self.with_session(|_| Ok(())).is_err() {
+            self.jobs.no_room_for(self.number);
         }
     }
 
@@ -92,6 +116,10 @@ impl Signer {
                 Err(fault) => fault,
             };
             tracing::warn!(%fault, key = %key.id, "a signature failed");
+            if fault.class() == Class::Resources && self.jobs.halve() {
+                tracing::warn!("the token has no room; half of the sessions rest");
+                self.link.counters.pool_halvings.add_one();
+            }
             if fault.lacks_mechanism() {
                 let scheme = job.input.scheme().name().into();
                 return Err(BackendError::SchemeUnsupported { scheme });

@@ -19,7 +19,7 @@ use super::{PinSource, WorkerConfig};
 use crate::backend::pkcs11::Counts;
 use crate::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
-    TokenInfo, Unwrapped,
+    Tally, TokenInfo, Unwrapped,
 };
 
 /// A token behind a worker process.
@@ -217,6 +217,10 @@ impl KeyBackend for TokenWorker {
 
     fn info(&self) -> TokenInfo {
         self.shared.info()
+    }
+
+    fn tally(&self) -> Tally {
+        self.shared.tally()
     }
 }
 

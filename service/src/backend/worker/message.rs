@@ -138,6 +138,9 @@ pub(super) struct Status {
     /// How long the keeper has been at its task, milliseconds.
     #[prost(uint64, tag = "7")]
     pub(super) keeper_busy_ms: u64,
+    /// JSON of what it has done ([`Tally`](crate::backend::Tally)); none when nothing changed since it was last said.
+    #[prost(string, optional, tag = "8")]
+    pub(super) tally: Option<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

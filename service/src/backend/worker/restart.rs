@@ -83,15 +83,14 @@ impl RestartPlan {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::disallowed_methods)]
-
     use super::*;
+    use crate::clock::monotonic;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
     #[test]
     fn waits_double_up_to_the_longest() {
-        let (mut plan, now) = (RestartPlan::new(1000), Instant::now());
+        let (mut plan, now) = (RestartPlan::new(1000), monotonic());
         let waits: Vec<_> = (0..7).map(|_| plan.ended(false, None, now)).collect();
         let expected = [0, 100, 200, 400, 800, 1000, 1000].map(|ms| Next::After(MS(ms)));
         assert_eq!(waits, expected);
@@ -99,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_lasted_starts_the_wait_from_nothing() {
-        let (mut plan, start) = (RestartPlan::new(1000), Instant::now());
+        let (mut plan, start) = (RestartPlan::new(1000), monotonic());
         for _ in 0..5 {
             plan.ended(true, None, start);
         }
@@ -111,7 +110,7 @@ mod tests {
 
     #[test]
     fn five_crashes_in_a_minute_open_the_circuit_for_thirty_seconds() {
-        let (mut plan, start) = (RestartPlan::new(5), Instant::now());
+        let (mut plan, start) = (RestartPlan::new(5), monotonic());
         for n in 0..4 {
             let next = plan.ended(true, None, start + Duration::from_secs(n * 10));
             assert!(matches!(next, Next::After(_)), "{n}: {next:?}");
@@ -124,7 +123,7 @@ mod tests {
 
     #[test]
     fn slow_crashes_and_meant_ends_do_not_open_it() {
-        let (mut plan, start) = (RestartPlan::new(5), Instant::now());
+        let (mut plan, start) = (RestartPlan::new(5), monotonic());
         for n in 0..20 {
             let next = plan.ended(true, None, start + Duration::from_secs(n * 16));
             assert!(matches!(next, Next::After(_)), "{n}");

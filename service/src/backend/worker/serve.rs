@@ -20,7 +20,7 @@ use super::message::{
     ToWorker, error_json,
 };
 use crate::backend::pkcs11::{BoxWaiter, Observer, Pkcs11Backend, TokenWatch, Waiter};
-use crate::backend::{Adopted, BackendError, GeneratedKey, KeyBackend, Unwrapped};
+use crate::backend::{Adopted, BackendError, GeneratedKey, KeyBackend, Tally, Unwrapped};
 use crate::clock::monotonic;
 
 /// Read from the socket at once (bytes): hundreds of requests.
@@ -165,6 +165,8 @@ struct Outbox {
     in_login: AtomicBool,
     stopping: Arc<AtomicBool>,
     observer: OnceLock<Observer>,
+    /// What was last said of what the worker has done.
+    told: Mutex<Tally>,
 }
 
 impl Outbox {
@@ -174,6 +176,7 @@ impl Outbox {
             in_login: AtomicBool::new(false),
             stopping,
             observer: OnceLock::new(),
+            told: Mutex::default(),
         }
     }
 
@@ -218,8 +221,22 @@ impl Outbox {
             stuck_sessions: pulse.stuck_sessions,
             longest_call_ms: ms(pulse.longest_call),
             keeper_busy_ms: ms(pulse.keeper_busy),
+            tally: self.news(observer),
         };
         self.say(0, Answer::Status(status));
+    }
+
+    /// What the worker has done, if that is more than was said before.
+    fn news(&self, observer: &Observer) -> Option<String> {
+        let (now, mut told) = (
+            observer.tally(),
+            self.told.lock().unwrap_or_else(PoisonError::into_inner),
+        );
+        if *told == now {
+            return None;
+        }
+        *told = now;
+        serde_json::to_string(&*told).ok()
     }
 
     fn say_in_login(&self, in_login: bool) {

@@ -17,7 +17,7 @@ use super::message::{
 };
 use super::wire::Wire;
 use crate::backend::pkcs11::Counts;
-use crate::backend::{BackendError, KeyId, KeyRef, TokenInfo};
+use crate::backend::{BackendError, KeyId, KeyRef, Tally, TokenInfo};
 use crate::clock::monotonic;
 
 /// Requests beside signatures that may be under way.
@@ -65,22 +65,20 @@ pub(super) struct State {
     pub(super) pid: Option<u32>,
     pub(super) workers_started: u64,
     pub(super) workers_crashed: u64,
+    /// What the worker of today has done, and all before it.
+    tally: Tally,
+    tally_before: Tally,
 }
 
 impl Shared {
     pub(super) fn new(config: &WorkerConfig) -> Self {
         let token = &config.token;
-        let info = TokenInfo {
-            name: token.name.clone(),
-            label: token.token_label.clone(),
-            serial: token.token_serial.clone().unwrap_or_default(),
-            manufacturer: String::new(),
-            module: token.module.display().to_string(),
-            ready: false,
-            problem: None,
-            session_count: 0,
-            key_count: 0,
-        };
+        let info = TokenInfo::closed(
+            &token.name,
+            &token.token_label,
+            token.token_serial.as_deref(),
+            &token.module.display().to_string(),
+        );
         Self {
             state: Mutex::new(State {
                 phase: Phase::Starting,
@@ -94,6 +92,8 @@ impl Shared {
                 pid: None,
                 workers_started: 0,
                 workers_crashed: 0,
+                tally: Tally::default(),
+                tally_before: Tally::default(),
             }),
             in_flight_max: token.queue_length_max + usize::from(token.session_count) + TASKS_MAX,
             next_id: AtomicU64::new(1),
@@ -188,6 +188,10 @@ impl Shared {
             (0, Some(Answer::Status(status))) => {
                 let mut state = self.lock();
                 state.heard = monotonic();
+                let tally = status.tally.as_deref();
+                if let Some(Ok(tally)) = tally.map(serde_json::from_str) {
+                    state.tally = tally;
+                }
                 state.status = status;
             }
             (0, Some(Answer::Error(json))) => {
@@ -263,6 +267,8 @@ impl Shared {
         let mut state = self.lock();
         state.pid = None;
         state.status = Status::default();
+        let done = std::mem::take(&mut state.tally);
+        state.tally_before.add(&done);
         let keep_parked = matches!(phase, Phase::Starting);
         if !matches!(state.phase, Phase::Stopped) {
             state.phase = phase;
@@ -296,6 +302,16 @@ impl Shared {
         let state = self.lock();
         counts.workers_started = state.workers_started;
         counts.workers_crashed = state.workers_crashed;
+    }
+
+    /// What all workers have done. What one did in the tenth of a second before its end may be missing.
+    pub(super) fn tally(&self) -> Tally {
+        let state = self.lock();
+        let mut tally = state.tally_before.clone();
+        tally.add(&state.tally);
+        drop(state);
+        self.add_counts(&mut tally.counts);
+        tally
     }
 
     pub(super) fn withdraw(&self, id: u64) {

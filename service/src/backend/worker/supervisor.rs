@@ -91,7 +91,7 @@ async fn supervise(shared: &Arc<Shared>, config: &WorkerConfig, pin: &PinSource,
         if crashed {
             shared.lock().workers_crashed += 1;
         }
-        if needs_a_person(&reason) {
+        if reason.needs_a_person() {
             tracing::error!(%reason, "no token worker is started until the service is started again");
             shared.lost(Phase::Down(reason.clone()), &reason);
             return shared.stopping.notified().await;
@@ -132,18 +132,6 @@ fn to_callers(reason: BackendError) -> BackendError {
         BackendError::Unavailable { .. } => reason,
         reason => unavailable(&reason.to_string()),
     }
-}
-
-/// Starting again would try a PIN that may lock the token, or cannot help.
-fn needs_a_person(reason: &BackendError) -> bool {
-    matches!(
-        reason,
-        BackendError::PinRefused { .. }
-            | BackendError::PinLocked
-            | BackendError::PinFinalTry
-            | BackendError::PinMarker { .. }
-            | BackendError::ModuleSpies(_)
-    )
 }
 
 /// One worker, from its start to its end.

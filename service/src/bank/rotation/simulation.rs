@@ -24,6 +24,7 @@ use super::moving::Pick;
 use super::plan::Action;
 use super::progress::{Acceptance, Event, OldVersion, Progress};
 use crate::audit::{AuditLog, AuditTask};
+use crate::backend::tokens::Tokens;
 use crate::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyEvidence, KeyId, KeyRef,
     KeySpec, KeyUsage, TokenInfo, Unwrapped,
@@ -263,7 +264,7 @@ impl Simulation {
             self.clock.clone(),
             world,
             audit,
-            Arc::new(Untouchable),
+            Tokens::of(Arc::new(Untouchable)),
             trust,
         );
         self.running = Some(Running { registry, task });
@@ -305,6 +306,7 @@ impl Simulation {
         let new = NewVersion {
             credential: name(credential),
             purpose,
+            token_set: "main".to_owned(),
             key_id: KeyId::random(),
             spki_der: leaf.public_key().spki_der().to_vec(),
             key_algorithm: "ec-p256".to_owned(),

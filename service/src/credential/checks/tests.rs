@@ -119,6 +119,7 @@ fn version(key: &SoftwareKey, number: u32) -> Version {
         },
         state: VersionState::Requested,
         frozen_from: None,
+        token_set: "main".to_owned(),
         key: KeyRef {
             id: KeyId::random(),
             spki_sha256: public.spki_sha256(),

@@ -6,6 +6,9 @@ pub(super) fn of(code: &str) -> &'static str {
             "have it issued for the request of this version: `sealkeep credential csr` prints it"
         }
         "key.proof" => "the token answers with another key; check the token before anything else",
+        "key.replicas" => {
+            "copy the key to these tokens with the vendor's tools, then `sealkeep credential prove`"
+        }
         "key.strength" => "ask for a key of 2048 bits or more and a signature over SHA-256",
         "kind" => "ask for a QWAC (transport) or a QSealC (seal) under TS 119 495",
         "kind.ca" => "send the certificate issued to you, followed by that of the CA",

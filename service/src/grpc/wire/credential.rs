@@ -6,18 +6,16 @@ use sealkeep_profiles::qualified::Psd2Statement;
 use sealkeep_proto::v1;
 
 use super::{environment_out, purpose_out, state, time};
+use crate::backend::KeyEvidence;
+use crate::backend::tokens::{Replica, ReplicaReport};
 use crate::credential::Finding;
 use crate::domain::{Credential, Version};
 
-pub(in crate::grpc) fn credential(credential: &Credential, token: &str) -> v1::Credential {
+pub(in crate::grpc) fn credential(credential: &Credential) -> v1::Credential {
     v1::Credential {
         name: credential.name.to_string(),
         purpose: purpose_out(credential.purpose).into(),
-        versions: credential
-            .versions
-            .iter()
-            .map(|v| version(v, token))
-            .collect(),
+        versions: credential.versions.iter().map(|v| version(v)).collect(),
     }
 }
 
@@ -35,7 +33,7 @@ fn encryption_jwk(version: &Version) -> String {
     jwk.to_string()
 }
 
-pub(in crate::grpc) fn version(version: &Version, token: &str) -> v1::Version {
+pub(in crate::grpc) fn version(version: &Version) -> v1::Version {
     let issued = version.issued.as_ref();
     v1::Version {
         name: version.id.resource(),
@@ -43,14 +41,8 @@ pub(in crate::grpc) fn version(version: &Version, token: &str) -> v1::Version {
         state: state(version.state).into(),
         key_algorithm: version.key_algorithm.clone(),
         spki_sha256: hex::encode(version.key.spki_sha256),
-        token: token.to_owned(),
-        protection: Some(v1::KeyProtection {
-            sensitive: version.evidence.sensitive,
-            extractable: version.evidence.extractable,
-            always_sensitive: version.evidence.always_sensitive,
-            never_extractable: version.evidence.never_extractable,
-            local: version.evidence.local,
-        }),
+        token: version.token_set.clone(),
+        protection: Some(protection(&version.evidence)),
         certificate: issued.map(|issued| certificate(issued.leaf())),
         encryption_jwk: encryption_jwk(version),
         create_time: Some(time(version.created)),
@@ -59,6 +51,34 @@ pub(in crate::grpc) fn version(version: &Version, token: &str) -> v1::Version {
                 environment_out(i.environment)
             })
             .into(),
+    }
+}
+
+fn protection(evidence: &KeyEvidence) -> v1::KeyProtection {
+    v1::KeyProtection {
+        sensitive: evidence.sensitive,
+        extractable: evidence.extractable,
+        always_sensitive: evidence.always_sensitive,
+        never_extractable: evidence.never_extractable,
+        local: evidence.local,
+    }
+}
+
+pub(in crate::grpc) fn replica(report: &ReplicaReport) -> v1::KeyReplica {
+    use v1::ReplicaState as S;
+    let (state, evidence, problem) = match &report.replica {
+        Replica::Proven(evidence) => (S::Proven, Some(protection(evidence)), String::new()),
+        Replica::Missing => (S::Missing, None, String::new()),
+        Replica::Refused(error) => (S::Refused, None, error.to_string()),
+        Replica::Suspect => (S::Suspect, None, String::new()),
+        Replica::Unknown => (S::Unknown, None, String::new()),
+    };
+    v1::KeyReplica {
+        token: report.token.clone(),
+        state: state.into(),
+        required: report.is_required,
+        problem,
+        protection: evidence,
     }
 }
 
