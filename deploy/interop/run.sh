@@ -48,7 +48,7 @@ furnish() {
     house_start "$dir"
 }
 
-# catalogue DIR: requests signed under every shipped profile, without the service.
+# catalogue DIR: requests, answers and JWTs signed under every shipped profile, without the service.
 catalogue() {
     "$BIN/examples/signed-requests" "$REQUEST_COUNT" "$SEED" "$(date +%s)" >"$1/signed-requests"
     python catalogue "$1/signed-requests"

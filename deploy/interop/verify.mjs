@@ -28,9 +28,11 @@ function ps256(key) {
   return async (base, signature) => verify('sha256', base, pss, signature);
 }
 
-function httpMessage({ method, url, headers, key, alg }) {
+function httpMessage({ method, url, headers, key, alg, status, request_headers: requestHeaders }) {
   const verifier = { algs: [alg], verify: alg === 'PS256' ? ps256(key) : createVerifier(createPublicKey(key), alg) };
-  return httpbis.verifyMessage({ keyLookup: async () => verifier }, { method, url, headers });
+  const config = { keyLookup: async () => verifier };
+  if (status === undefined) return httpbis.verifyMessage(config, { method, url, headers });
+  return httpbis.verifyMessage(config, { status, headers }, { method, url, headers: requestHeaders });
 }
 
 async function jws({ jws, payload, key, crit, alg = 'PS256' }) {

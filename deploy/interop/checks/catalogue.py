@@ -1,4 +1,5 @@
-"""Every shipped profile: random requests signed by our crate alone, each verified by two or three that are not ours.
+"""Every shipped profile: random requests, answers and JWTs signed by our crate alone, each verified by two or three that
+are not ours.
 
 Reads the JSON lines of `signed-requests`, an example of sealkeep-profiles. Checks, for each format and verifier: all are
 verified, no altered one is, and what a verifier cannot read it refuses, always. What a bank wants otherwise than its
@@ -88,12 +89,16 @@ class Line:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     jws: str | None
+    status: int | None = None
+    """Of an answer: headers and body are its, method and target those of the request."""
+    request_headers: tuple[tuple[str, str], ...] = ()
 
     @staticmethod
     def read(text: str) -> "Line":
         """One line of `signed-requests`."""
         row = json.loads(text)
-        row["headers"] = tuple((name, value) for name, value in row["headers"])
+        for name in {"headers", "request_headers"} & row.keys():
+            row[name] = tuple((header, value) for header, value in row[name])
         return Line(**{**row, "body": b64decode(row["body"])})
 
     @property
@@ -116,11 +121,15 @@ def run(house: House, path: str) -> None:
             lines[line.format].append(line)
         equal(sorted(lines), sorted(VERIFIERS), "formats")
         every = [line for of_format in lines.values() for line in of_format]
-        detail += [f"{len(every)} requests", f"{len({line.profile for line in every})} profiles"]
+        detail += [f"{len(every)} lines", f"{len({line.profile for line in every})} profiles"]
     for name, of_format in sorted(lines.items()):
         with check(f"{name}: every digest is that of the body"):
             for line in of_format:
                 _check_digest(line)
+        if name.startswith("jwt "):
+            with check(f"{name}: no other kind of JWT can be read in it"):
+                for line in of_format:
+                    _check_kind(line)
         plain = [PLAIN.get(line.profile, _same)(line) for line in of_format]
         for verifier, ask in VERIFIERS[name].items():
             _verify(name, verifier, ask, plain)
@@ -159,9 +168,29 @@ def _check_digest(line: Line) -> None:
         expect(digest in sums, f"{line.profile}: {name} is of another body")
 
 
+CLAIMS_OF_KIND = {
+    "jwt body": {"data"},
+    "jwt client_assertion": {"sub"},
+    "jwt dpop_proof": {"htm", "htu"},
+    "jwt registration": {"software_statement"},
+    "jwt request_object": {"client_id", "response_type"},
+}
+
+
+def _check_kind(line: Line) -> None:
+    """RFC 8725 section 3.12: the claims, or `typ`, keep the kinds apart."""
+    header, claims = _jose_header(line), json.loads(_payload(line)).keys()
+    for kind, own in CLAIMS_OF_KIND.items():
+        equal(own <= claims, kind == line.format, f"{line.profile}: claims of {kind} in {sorted(claims)}")
+    equal(header.get("typ") == "dpop+jwt", line.format == "jwt dpop_proof", f"{line.profile}: typ {header.get('typ')}")
+    if {"nbf", "exp"} <= claims:
+        times = json.loads(_payload(line))
+        expect(0 < times["exp"] - times["nbf"] <= 3600, f"{line.profile}: lifetime")
+
+
 def _altered(line: Line) -> Line:
     """The same signature over something else."""
-    if line.format == "http_message":
+    if line.format.startswith("http_message"):
         return replace(line, method="PATCH")
     if line.format == "cavage":
         name = [n.lower() for n in _listed(line) if not n.startswith("(")][-1]
@@ -283,9 +312,12 @@ class _OneKey(HTTPSignatureKeyResolver):
 
 
 def _http_message_signatures(line: Line) -> bool:
+    request_headers = line.headers if line.status is None else line.request_headers
     message = SimpleNamespace(
-        method=line.method, url=f"https://{line.authority}{line.target}", headers=dict(line.headers)
+        method=line.method, url=f"https://{line.authority}{line.target}", headers=dict(request_headers)
     )
+    if line.status is not None:
+        message = SimpleNamespace(status_code=line.status, headers=dict(line.headers), request=message)
     verifier = HTTPMessageVerifier(signature_algorithm=HTTP_MESSAGE[line.scheme], key_resolver=_OneKey(line.key))
     return len(verifier.verify(message)) == 1
 
@@ -293,6 +325,8 @@ def _http_message_signatures(line: Line) -> bool:
 def _http_message_question(line: Line) -> dict[str, Any]:
     url = f"https://{line.authority}{line.target}"
     question = {"kind": "http_message", "method": line.method, "url": url, "headers": dict(line.headers)}
+    if line.status is not None:
+        question |= {"status": line.status, "request_headers": dict(line.request_headers)}
     return {**question, "key": line.key, "alg": HTTP_MESSAGE[line.scheme].algorithm_id}
 
 
@@ -386,29 +420,24 @@ def _npm(question: Callable[[Line], dict[str, Any]]) -> Callable[[list[Line]], l
     return lambda lines: foreign.npm([question(line) for line in lines])
 
 
+_HTTP_MESSAGE = {
+    "PyPI http-message-signatures": _one_by_one(_http_message_signatures),
+    "npm http-message-signatures": _npm(_http_message_question),
+}
+_JOSE = {
+    "PyPI jwcrypto": _one_by_one(_jwcrypto),
+    "PyPI joserfc": _one_by_one(_joserfc),
+    "npm jose": _npm(_jws_question),
+}
 VERIFIERS: dict[str, dict[str, Callable[[list[Line]], list[str]]]] = {
     "cavage": {
         "PyPI httpsig": _one_by_one(_httpsig),
         "PyPI cryptography": _one_by_one(_cryptography),
         "npm http-signature": _npm(_cavage_question),
     },
-    "http_message": {
-        "PyPI http-message-signatures": _one_by_one(_http_message_signatures),
-        "npm http-message-signatures": _npm(_http_message_question),
-    },
-    "jws": {
-        "PyPI jwcrypto": _one_by_one(_jwcrypto),
-        "PyPI joserfc": _one_by_one(_joserfc),
-        "npm jose": _npm(_jws_question),
-    },
-    "jwt": {
-        "PyPI jwcrypto": _one_by_one(_jwcrypto),
-        "PyPI joserfc": _one_by_one(_joserfc),
-        "npm jose": _npm(_jws_question),
-    },
-    "jades": {
-        "PyPI jwcrypto": _one_by_one(_jwcrypto),
-        "PyPI joserfc": _one_by_one(_joserfc),
-        "npm jose": _npm(_jws_question),
-    },
+    "http_message": _HTTP_MESSAGE,
+    "http_message answers": _HTTP_MESSAGE,
+    "jws": _JOSE,
+    "jades": _JOSE,
+    **dict.fromkeys(CLAIMS_OF_KIND, _JOSE),
 }

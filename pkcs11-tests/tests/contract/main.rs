@@ -13,6 +13,7 @@ mod faulty;
 mod identity;
 mod keys;
 mod load;
+mod nss;
 mod spy;
 mod start;
 mod support;

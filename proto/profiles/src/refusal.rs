@@ -268,9 +268,7 @@ pub enum Refusal {
         key: KeyType,
     },
     /// The key id made from the certificate cannot stand in a quoted parameter.
-    #[error(
-        "the key id made from the certificate contains a quotation mark or a control character"
-    )]
+    #[error("the key id made from the certificate contains a quotation mark")]
     KeyIdUnquotable,
     /// The bank wants the issuers of the certificate too, and none is known.
     #[error("the profile sends the certificate's issuers, and none is known")]

@@ -11,6 +11,7 @@ mod jades;
 mod jwe;
 mod jws;
 mod jwt;
+mod key_ids;
 mod keys;
 mod laws;
 mod operations;

@@ -1,5 +1,5 @@
-//! Random requests, signed under every shipped profile, as JSON lines for verifiers that are not ours:
-//! `signed-requests COUNT SEED NOW`, with COUNT requests a format, any text as seed, and the time in seconds.
+//! Random requests, answers and JWTs, signed under every shipped profile, as JSON lines for verifiers that are not ours:
+//! `signed-requests COUNT SEED NOW`, with COUNT of each format, any text as seed, and the time in seconds.
 //!
 //! The keys are of this run, or test keys of RFCs. deploy/interop says which verifiers read the lines.
 #![allow(
@@ -10,8 +10,11 @@
 )]
 
 #[allow(dead_code, unreachable_pub)] // Shared with the tests, which need more of it.
-#[path = "../tests/profiles/support.rs"]
+#[path = "../../tests/profiles/support.rs"]
 mod support;
+
+mod answers;
+mod tokens;
 
 use std::collections::BTreeMap;
 
@@ -22,11 +25,10 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sealkeep_profiles::algorithm::HashAlgorithm;
-use sealkeep_profiles::format::jwt::{ClientAssertion, DpopProof, JwtRequest};
-use sealkeep_profiles::prepared::{Prepared, Signed};
+use sealkeep_profiles::prepared::Prepared;
 use sealkeep_profiles::profile::{Catalog, Profile};
 use sealkeep_profiles::refusal::Refusal;
-use sealkeep_profiles::request::HttpRequest;
+use sealkeep_profiles::request::{Header, HttpRequest};
 use serde_json::json;
 
 use support::{Lines, Seal, format_of, request_of, sent, usable_settings};
@@ -60,19 +62,14 @@ fn main() {
     let now = Timestamp::from_second(now.parse().unwrap()).unwrap();
     let seed = HashAlgorithm::Sha256.digest(seed.as_bytes());
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    let mut runner = TestRunner::new_with_rng(Config::default(), random);
-    let seals = Seal::each();
     let count: usize = count.parse().unwrap();
-    let issuers: Vec<&Profile> = Catalog::embedded()
-        .iter()
-        .filter(|profile| profile.signs_jwt())
-        .collect();
-    for index in 0..count {
-        println!(
-            "{}",
-            token(issuers[index % issuers.len()], &seals, now, &mut runner)
-        );
-    }
+    let mut source = Source {
+        seals: Seal::each(),
+        now,
+        runner: TestRunner::new_with_rng(Config::default(), random),
+    };
+    tokens::print(count, &mut source);
+    answers::print(count, &mut source);
     let mut formats: BTreeMap<String, Vec<&Profile>> = BTreeMap::new();
     for profile in Catalog::embedded().iter() {
         if let Some(format) = format_of(profile.name()) {
@@ -83,33 +80,45 @@ fn main() {
         let each = count.div_ceil(profiles.len());
         for profile in profiles {
             for _ in 0..each {
-                println!("{}", signed(&format, profile, &seals, now, &mut runner));
+                let (line, _) = signed(&format, profile, &mut source);
+                println!("{line}");
             }
         }
     }
 }
 
-/// A signed request as it goes over the wire, with the public key that verifies it.
+/// What everything random is made from.
+struct Source {
+    seals: [Seal; 5],
+    now: Timestamp,
+    runner: TestRunner,
+}
+
+impl Source {
+    fn any<S: Strategy>(&mut self, strategy: &S) -> S::Value {
+        strategy.new_tree(&mut self.runner).unwrap().current()
+    }
+}
+
+/// A signed request as it goes over the wire, with the public key that verifies it; and as it was sent.
 fn signed(
     format: &str,
     profile: &Profile,
-    seals: &[Seal],
-    now: Timestamp,
-    runner: &mut TestRunner,
-) -> serde_json::Value {
-    let strategy = (any_draft(now), any::<prop::sample::Index>());
+    source: &mut Source,
+) -> (serde_json::Value, HttpRequest) {
+    let strategy = (any_draft(source.now), any::<prop::sample::Index>());
     let settings = usable_settings(profile);
     let mut refusals = Vec::new();
-    let (mut draft, mut which) = strategy.new_tree(runner).unwrap().current();
+    let (mut draft, mut which) = source.any(&strategy);
     for _ in 0..ATTEMPTS_A_REQUEST_MAX {
-        let seal = which.get(seals);
+        let seal = which.get(&source.seals);
         let request = request_of(draft.method, &draft.target, &draft.headers, &draft.body).unwrap();
-        let refusal = match profile.prepare(&request, &seal.certificate, &settings, now) {
+        let refusal = match profile.prepare(&request, &seal.certificate, &settings, source.now) {
             Ok(prepared) => return line(format, profile, seal, &request, prepared),
             Err(refusal) => refusal,
         };
         refusals.push(refusal.to_string());
-        let fresh = strategy.new_tree(runner).unwrap().current();
+        let fresh = source.any(&strategy);
         match refusal {
             // Whatever a bank wants to see, it gets.
             Refusal::HeaderMissing { name } => {
@@ -133,82 +142,40 @@ fn signed(
     panic!("{} refuses everything: {refusals:?}", profile.name());
 }
 
-/// A client assertion, a DPoP proof or a body that is a JWT, whichever the profile has, with the request it is for.
-fn token(
-    profile: &Profile,
-    seals: &[Seal],
-    now: Timestamp,
-    runner: &mut TestRunner,
-) -> serde_json::Value {
-    let strategy = (
-        any_draft(now),
-        any::<prop::sample::Index>(),
-        any::<prop::sample::Index>(),
-        "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}",
-    );
-    let settings = usable_settings(profile);
-    let mut refusals = Vec::new();
-    for _ in 0..ATTEMPTS_A_REQUEST_MAX {
-        let (draft, which, kind, jti) = strategy.new_tree(runner).unwrap().current();
-        let seal = which.get(seals);
-        let request = request_of(
-            draft.method,
-            &draft.target,
-            &draft.headers,
-            br#"{"data":{}}"#,
-        )
-        .unwrap();
-        let proof = DpopProof {
-            request: &request,
-            access_token_sha256: None,
-            nonce: None,
-        };
-        let kinds = [
-            JwtRequest::ClientAssertion(ClientAssertion::default()),
-            JwtRequest::DpopProof(proof),
-            JwtRequest::Body(&request),
-        ];
-        let asked = kind.get(&kinds);
-        match profile.prepare_jwt(asked, &seal.certificate, &settings, &jti, now) {
-            Ok(prepared) => return line("jwt", profile, seal, &request, prepared),
-            Err(refusal) => refusals.push(refusal.to_string()),
-        }
-    }
-    panic!("{} refuses everything: {refusals:?}", profile.name());
-}
-
-/// The signed request, with the public key that verifies it.
 fn line(
     format: &str,
     profile: &Profile,
     seal: &Seal,
     request: &HttpRequest,
     prepared: Prepared,
-) -> serde_json::Value {
-    let scheme = prepared.scheme();
-    let mut line = wire(request, &seal.finish(prepared));
-    line["format"] = format.into();
-    line["profile"] = profile.name().into();
-    line["scheme"] = scheme.name().into();
-    line["key"] = pem(seal.certificate.public_key().spki_der()).into();
-    line
+) -> (serde_json::Value, HttpRequest) {
+    let mut line = about(format, profile, seal, &prepared);
+    let signed = seal.finish(prepared);
+    let sent = sent(request, &signed);
+    line["method"] = sent.method().as_str().into();
+    line["authority"] = sent.authority().into();
+    line["target"] = sent.target().into();
+    line["headers"] = headers(sent.headers());
+    line["body"] = STANDARD.encode(sent.body().bytes().unwrap()).into();
+    line["jws"] = signed.jws().into();
+    (line, sent)
 }
 
-fn wire(request: &HttpRequest, signed: &Signed) -> serde_json::Value {
-    let sent = sent(request, signed);
-    let headers: Vec<[&str; 2]> = sent
-        .headers()
-        .iter()
-        .map(|header| [header.name(), header.value()])
-        .collect();
+/// What a verifier has to know besides the message.
+fn about(format: &str, profile: &Profile, seal: &Seal, prepared: &Prepared) -> serde_json::Value {
     json!({
-        "method": sent.method().as_str(),
-        "authority": sent.authority(),
-        "target": sent.target(),
-        "headers": headers,
-        "body": STANDARD.encode(sent.body().bytes().unwrap()),
-        "jws": signed.jws(),
+        "format": format,
+        "profile": profile.name(),
+        "scheme": prepared.scheme().name(),
+        "key": pem(seal.certificate.public_key().spki_der()),
     })
+}
+
+fn headers(headers: &[Header]) -> serde_json::Value {
+    let pairs = headers
+        .iter()
+        .map(|header| json!([header.name(), header.value()]));
+    pairs.collect()
 }
 
 fn pem(spki: &[u8]) -> String {
