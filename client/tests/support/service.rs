@@ -446,6 +446,13 @@ impl credential_service_server::CredentialService for State {
         unused()
     }
 
+    async fn prove_key(
+        &self,
+        _: Request<ProveKeyRequest>,
+    ) -> Result<Response<ProveKeyResponse>, Status> {
+        unused()
+    }
+
     async fn get_credential(
         &self,
         _: Request<GetCredentialRequest>,
