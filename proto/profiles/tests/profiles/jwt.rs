@@ -1,5 +1,7 @@
 //! Tokens of OAuth and FAPI: vectors, what every kind holds, what is refused, what is tampered with.
 
+mod limits;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
