@@ -1,6 +1,8 @@
 //! JWE: vectors of others, the one generic error, and what is refused before a key is touched. The token's part is played
 //! by OpenSSL (RSA) and the curves' crates (ECDH).
 
+mod limits;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
