@@ -286,6 +286,26 @@ fn names_x5c_that_is_no_chain_from_the_leaf() {
     );
 }
 
+#[test]
+fn a_member_from_a_setting_is_there_unless_it_is_optional() {
+    let obuk = profile("obuk-3.1.4");
+    let prepare = |profile: &Profile, settings: &Settings| {
+        let prepared = profile.prepare_jws(b"[]", &example_tpp(), settings, vector_time());
+        prepared.map(|prepared| header_of(&prepared.outline_jws().unwrap()))
+    };
+    let all = obuk_settings();
+    for unset in ["kid", "iss", "tan"] {
+        let others: Settings = all.iter().filter(|(name, _)| *name != unset).collect();
+        let refused = prepare(obuk, &others).unwrap_err();
+        assert_eq!(refused.reason(), "SETTING_MISSING");
+        assert_eq!(refused.field(), format!("settings[\"{unset}\"]"));
+    }
+    let optional = profile("santander-uk");
+    let others: Settings = all.iter().filter(|(name, _)| *name != "kid").collect();
+    assert_eq!(prepare(optional, &others).unwrap().get("kid"), None);
+    assert_eq!(prepare(optional, &all).unwrap()["kid"], "90210ABAD");
+}
+
 /// What is too long is told from what is merely another header: that one is read, and a member of it is not the profile's.
 #[test]
 fn a_header_is_read_up_to_8_kib_and_32_members() {
