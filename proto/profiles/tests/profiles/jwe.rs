@@ -1,6 +1,8 @@
 //! JWE: vectors of others, the one generic error, and what is refused before a key is touched. The token's part is played
 //! by OpenSSL (RSA) and the curves' crates (ECDH).
 
+mod limits;
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -145,6 +147,22 @@ fn the_figures_of_rfc_7520_are_decrypted() {
         count += 1;
     }
     assert_eq!(count, 3);
+}
+
+/// Keys longer than one hash, on P-384, with the names of both parties: the derivation of RFC 7518 §4.6.2 in full.
+#[test]
+fn what_jwcrypto_agrees_on_over_p384_is_decrypted() {
+    let file = include_str!("../data/jwe-ecdh-p384.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    let key = public(&file["key"]);
+    for case in file["cases"].as_array().unwrap() {
+        let jwe = Jwe::parse(case["jwe"].as_str().unwrap(), &key).unwrap();
+        assert_eq!(jwe.algorithm().name(), case["alg"].as_str().unwrap());
+        assert_eq!(jwe.encryption().name(), case["enc"].as_str().unwrap());
+        let answer = token(&file["key"], jwe.token_work());
+        let plaintext = jwe.decrypt(Some(&answer), &RANDOM).unwrap();
+        assert_eq!(plaintext.as_slice(), b"what the bank says", "{case}");
+    }
 }
 
 #[test]
@@ -315,6 +333,15 @@ fn the_random_key_is_no_way_in() {
             .decrypt(Some(&[8; 32]), &zero)
             .is_ok()
     );
+}
+
+#[test]
+fn what_is_shown_of_a_jwe_is_its_kind_and_length() {
+    let key = Seal::rsa().certificate.public_key().clone();
+    let jwe = sealed(ContentEncryption::A256Gcm, &[8; 32], b"secret");
+    let shown = format!("{:?}", Jwe::parse(&jwe, &key).unwrap());
+    let expected = "Jwe { algorithm: RsaOaep, encryption: A256Gcm, ciphertext_len: 6, .. }";
+    assert_eq!(shown, expected);
 }
 
 /// A JWE with another header, and an encrypted key of some length.

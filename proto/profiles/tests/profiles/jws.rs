@@ -287,6 +287,51 @@ fn names_x5c_that_is_no_chain_from_the_leaf() {
 }
 
 #[test]
+fn a_member_from_a_setting_is_there_unless_it_is_optional() {
+    let obuk = profile("obuk-3.1.4");
+    let prepare = |profile: &Profile, settings: &Settings| {
+        let prepared = profile.prepare_jws(b"[]", &example_tpp(), settings, vector_time());
+        prepared.map(|prepared| header_of(&prepared.outline_jws().unwrap()))
+    };
+    let all = obuk_settings();
+    for unset in ["kid", "iss", "tan"] {
+        let others: Settings = all.iter().filter(|(name, _)| *name != unset).collect();
+        let refused = prepare(obuk, &others).unwrap_err();
+        assert_eq!(refused.reason(), "SETTING_MISSING");
+        assert_eq!(refused.field(), format!("settings[\"{unset}\"]"));
+    }
+    let optional = profile("santander-uk");
+    let others: Settings = all.iter().filter(|(name, _)| *name != "kid").collect();
+    assert_eq!(prepare(optional, &others).unwrap().get("kid"), None);
+    assert_eq!(prepare(optional, &all).unwrap()["kid"], "90210ABAD");
+}
+
+/// What is too long is told from what is merely another header: that one is read, and a member of it is not the profile's.
+#[test]
+fn a_header_is_read_up_to_8_kib_and_32_members() {
+    let seal = Seal::p256();
+    let reason = |header: &Value| {
+        let jws = signed_header(&seal, header, "{}");
+        verify(&x5c("x5c-leaf"), &jws, &seal).unwrap_err().reason()
+    };
+    let filled = |chars: usize| {
+        let header = |len: usize| json!({ "alg": "ES256", "x": "x".repeat(len) });
+        let header = header(chars * 3 / 4 - header(0).to_string().len());
+        assert_eq!(URL_SAFE_NO_PAD.encode(header.to_string()).len(), chars);
+        header
+    };
+    assert_eq!(reason(&filled(8192)), "MEMBER_MISSING");
+    assert_eq!(reason(&filled(8194)), "PARAMETER_MALFORMED");
+    let members = |count: usize| {
+        let others = (1..count).map(|n| (format!("x{n}"), json!(n)));
+        let all = std::iter::once(("alg".to_owned(), json!("ES256"))).chain(others);
+        Value::Object(all.collect())
+    };
+    assert_eq!(reason(&members(32)), "MEMBER_MISSING");
+    assert_eq!(reason(&members(33)), "PARAMETER_MALFORMED");
+}
+
+#[test]
 fn members_are_numbers_texts_and_key_ids() {
     let (seal, _) = Seal::below_two_cas();
     let member = "{ name = \"version\", literal = 2 }, { name = \"beta\", literal = false }, \

@@ -1,5 +1,7 @@
 //! Tokens of OAuth and FAPI: vectors, what every kind holds, what is refused, what is tampered with.
 
+mod limits;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
@@ -665,14 +667,35 @@ fn a_profile_signs_only_its_kinds_of_tokens() {
         access_token_sha256: None,
         nonce: None,
     });
-    for (name, asked) in [
-        ("fapi-1-advanced", &proof),
-        ("fapi-2", &registration_of(registration())),
-        ("obuk-oauth", &JwtRequest::Body(&payment("{}"))),
-        ("berlin-group-1.3.4", &assertion()),
+    let object = object_of(authorization());
+    for (name, asked, what) in [
+        ("fapi-1-advanced", &proof, "DPoP proofs"),
+        ("fapi-2", &registration_of(registration()), "registrations"),
+        (
+            "obuk-oauth",
+            &JwtRequest::Body(&payment("{}")),
+            "bodies as a JWT",
+        ),
+        ("berlin-group-1.3.4", &assertion(), "JWTs"),
     ] {
         let refusal = prepare(profile(name), asked, &seal).unwrap_err();
         assert_eq!(refusal.reason(), "FORMAT_NOT_ALLOWED", "{name}");
+        assert_eq!(
+            refusal.to_string(),
+            format!("the profile does not sign {what}")
+        );
+    }
+    let proofs_alone =
+        custom("[jwt]\nschemes = [\"rsa-pss-sha256\"]\ndpop_proof = true\n").unwrap();
+    for (asked, what) in [
+        (assertion(), "client assertions"),
+        (object, "request objects"),
+    ] {
+        let refusal = prepare(&proofs_alone, &asked, &seal).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            format!("the profile does not sign {what}")
+        );
     }
     let refusal = profile("fapi-2")
         .prepare(

@@ -310,10 +310,10 @@ fn refuses_bytes_that_another_format_would_take_for_its_own() {
         let request = request("GET", "/", &[(name, "x")], b"");
         profile.prepare(&request, &example_tpp(), &no_settings(), vector_time())
     };
-    assert_eq!(
-        prepare("eyJhbGciOiJSUzI1NiJ9.e30").unwrap_err().reason(),
-        "FORMAT_CONFUSION"
-    );
+    let refused = prepare("eyJhbGciOiJSUzI1NiJ9.e30").unwrap_err();
+    assert_eq!(refused.reason(), "FORMAT_CONFUSION");
+    let said = "the bytes to sign could be taken for a JWS signing input";
+    assert_eq!(refused.to_string(), said);
     prepare("EyJhbGciOiJSUzI1NiJ9").unwrap();
 }
 

@@ -13,7 +13,7 @@ use crate::format::json;
 
 /// The longest `apu` and `apv`, in bytes.
 const PARTY_BYTES_MAX: usize = 512;
-/// The longest `kid`, `typ` and `cty`, in bytes.
+/// The longest `kid` and `cty`, in bytes; nothing else in the header is used as text.
 const TEXT_BYTES_MAX: usize = 512;
 /// The members taken; `x5t#S256` names our certificate and is not needed to find the key.
 const KNOWN: [&str; 9] = [
@@ -91,7 +91,10 @@ fn party(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, JweError> 
     let malformed = || JweError::Malformed {
         what: "apu or apv is not base64url, or too long",
     };
-    let text = text(members, name)?.unwrap_or_default();
+    let text = match members.get(name) {
+        None => return Ok(Vec::new()),
+        Some(value) => value.as_str().ok_or_else(malformed)?,
+    };
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| malformed())?;
     match bytes.len() <= PARTY_BYTES_MAX {
         true => Ok(bytes),

@@ -332,6 +332,56 @@ fn finds_its_signature_among_those_of_others_and_under_another_label() {
 }
 
 #[test]
+fn finds_a_renamed_signature_by_its_tag_among_those_of_others() {
+    let renamed_beside = |input: &'static str| {
+        move |headers: &mut Lines| {
+            replace(headers, "signature-input", |v| {
+                format!("{input}, {}", v.replacen("sig1=", "bank=", 1))
+            });
+            replace(headers, "signature", |v| {
+                format!("proxy=:AAAA:, {}", v.replacen("sig1=", "bank=", 1))
+            });
+        }
+    };
+    let ask = |input| {
+        answer(
+            201,
+            b"{\"id\":1}",
+            Some(asked_fapi("Bearer abc")),
+            renamed_beside(input),
+        )
+        .map_err(|error| error.reason())
+    };
+    for others in [
+        "proxy=(\"@status\");created=1;tag=\"proxy\"",
+        "proxy=(\"@status\");created=1",
+        "proxy=1;tag=\"fapi-2-response\"",
+    ] {
+        ask(others).unwrap();
+    }
+    // Two with the tag: which one is meant?
+    let twice = "proxy=(\"@status\");created=1;tag=\"fapi-2-response\"";
+    assert_eq!(ask(twice).unwrap_err(), "SIGNATURE_MISSING");
+}
+
+#[test]
+fn a_signature_covers_up_to_64_components() {
+    // They are read before it is found that the headers are not there.
+    let covering = |count: usize| {
+        move |headers: &mut Lines| {
+            replace(headers, "signature-input", |value| {
+                let (list, parameters) = value.split_once(')').unwrap();
+                let there = list.matches(' ').count() + 1;
+                let more: String = (there..count).map(|n| format!(" \"x-{n}\"")).collect();
+                format!("{list}{more}){parameters}")
+            });
+        }
+    };
+    assert_eq!(reason(covering(64)), "HEADER_MISSING");
+    assert_eq!(reason(covering(65)), "PARAMETER_MALFORMED");
+}
+
+#[test]
 fn names_another_key() {
     let (seal, other) = (Seal::p256(), Seal::p256());
     let arrived = arrived(&seal, "POST", TARGET, BODY, |_| {});
