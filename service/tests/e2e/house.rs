@@ -13,7 +13,7 @@ use sealkeep_client::v1::bank_service_client::BankServiceClient;
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{self, Environment, KeyAlgorithm, Operation, Purpose, Role};
 use sealkeep_client::{Config, Error, Sealkeep};
-use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_pkcs11_tests::TestToken;
 use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::key::KeyKind;
 use sealkeep_sandbox::pki::{Pki, Subject};
@@ -31,7 +31,7 @@ pub const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct House {
-    pub hsm: SoftHsm,
+    pub hsm: TestToken,
     pub pki: Pki,
     pub qtsp: Qtsp,
     pub service: Option<Running>,
@@ -49,7 +49,7 @@ impl House {
     /// Everything but the running service.
     pub fn build() -> Self {
         let now = Timestamp::now();
-        let hsm = SoftHsm::new();
+        let hsm = TestToken::new();
         let dir = hsm.dir().to_owned();
         let pki = Pki::create(now).unwrap();
         pki.save(&dir.join("pki")).unwrap();
