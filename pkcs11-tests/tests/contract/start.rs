@@ -65,7 +65,7 @@ case!(wrong_pin_is_tried_once_and_never_again_until_cleared, hsm => {
 
 case_in_thread!(no_login_where_a_refusal_could_not_be_remembered, hsm => {
     use sealkeep_service::backend::pkcs11::Pkcs11Backend;
-    let marker = hsm.dir().join("no-such-folder/marker");
+    let marker = hsm.dir().join("no-such-folder/pin/refused");
     let started = Pkcs11Backend::start(config(hsm), hsm.pin().into(), marker);
     assert_eq!(started.err().unwrap().reason(), "PIN_MARKER");
 });

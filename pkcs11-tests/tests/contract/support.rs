@@ -15,7 +15,7 @@ use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme, ecdsa_raw_to_der}
 use sealkeep_profiles::format::jwe::TokenWork;
 use sealkeep_service::backend::pkcs11::{Counts, Pkcs11Backend, Pkcs11Config};
 use sealkeep_service::backend::worker::{
-    ENVIRONMENT_DEFAULT, TokenWorker, WorkerConfig, run_worker,
+    Confinement, ENVIRONMENT_DEFAULT, TokenWorker, WorkerConfig, run_worker,
 };
 use sealkeep_service::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
@@ -199,7 +199,7 @@ pub(crate) fn config(hsm: &TestToken) -> Pkcs11Config {
 }
 
 pub(crate) fn marker(hsm: &TestToken) -> PathBuf {
-    hsm.dir().join("pin-refused")
+    hsm.dir().join("pin/refused")
 }
 
 pub(crate) fn start_with(
@@ -231,7 +231,16 @@ pub(crate) fn worker_config(hsm: &TestToken, token: Pkcs11Config) -> WorkerConfi
         pin_marker: marker(hsm),
         arguments: arguments.map(Into::into).to_vec(),
         environment: ENVIRONMENT_DEFAULT.map(str::to_owned).to_vec(),
+        confinement: Some(confinement(hsm)),
         crashes_per_minute_max: 1000,
+    }
+}
+
+/// The token's folder and nothing else; scripts and traces of the faulty module are there too.
+pub(crate) fn confinement(hsm: &TestToken) -> Confinement {
+    Confinement {
+        write_paths: vec![hsm.dir().to_owned()],
+        ..Confinement::default()
     }
 }
 

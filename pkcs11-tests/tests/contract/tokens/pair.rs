@@ -118,7 +118,7 @@ impl Pair {
                 ..config(hsm)
             };
             let mut config = worker_config(hsm, change(place, token));
-            config.pin_marker = hsm.dir().join(format!("pin-refused-{place}"));
+            config.pin_marker = hsm.dir().join(format!("pin-{place}/refused"));
             let (about, pin) = (
                 TokenInfo::closed(&config.token.name, LABELS[place], None, ""),
                 hsm.pin(),
