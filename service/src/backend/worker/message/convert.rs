@@ -17,8 +17,7 @@ use super::{
 use crate::backend::pkcs11::{Counts, Pkcs11Config};
 use crate::backend::{
     Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef, KeySpec, KeyUsage,
-    Protection,
-    TokenInfo, Unwrapped,
+    Protection, TokenInfo, Unwrapped,
 };
 
 impl Start {
