@@ -91,7 +91,10 @@ fn token(token: &TokenStatus) -> Vec<(&'static str, String)> {
     // One that never opened has not said it yet.
     match token.protections.is_empty() {
         false => facts.push(("", format!("confined: {}", token.protections.join(" ")))),
-        true if token.ready => facts.push(("", "not confined: the module runs in the service".to_owned())),
+        true if token.ready => facts.push((
+            "",
+            "not confined: the module runs in the service".to_owned(),
+        )),
         true => {}
     }
     for (count, what) in [
