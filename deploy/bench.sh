@@ -63,13 +63,14 @@ if [ "$OUTPUT" = table ]; then
     [ -n "$spy" ] || exit 0
     house_stop "$HOUSE"
     : >"$HOUSE/sealkeepd.log"
-    sed -i "s|^module = .*|module = \"$spy\"\nallow_spy = true|" "$HOUSE/sealkeep.toml"
+    mkdir "$HOUSE/spy"
+    sed -i "s|^module = .*|module = \"$spy\"\nallow_spy = true\nworker_write_paths = [\"spy\"]|" "$HOUSE/sealkeep.toml"
     PKCS11SPY=$(softhsm_module)
-    export PKCS11SPY PKCS11SPY_OUTPUT=$HOUSE/spy.log
+    export PKCS11SPY PKCS11SPY_OUTPUT=$HOUSE/spy/log
     house_start "$HOUSE"
     as tpp "$BIN/sealkeep" bench --bank bench --host bank.example.com --credential p256 --concurrency 1 --seconds 1 >/dev/null
-    before=$(wc -l <"$HOUSE/spy.log")
+    before=$(wc -l <"$HOUSE/spy/log")
     as tpp "$BIN/sealkeep" bench --bank bench --host bank.example.com --credential p256 --concurrency 4 --seconds "${STEADY_SECONDS:-60}" >/dev/null
     say "PKCS#11 calls of a steady minute at 4 in flight:"
-    tail -n +"$((before + 1))" "$HOUSE/spy.log" | grep -aoE ': C_[A-Za-z]+' | sort | uniq -c | sort -rn | sed 's/: /  /; s/^/ /'
+    tail -n +"$((before + 1))" "$HOUSE/spy/log" | grep -aoE ': C_[A-Za-z]+' | sort | uniq -c | sort -rn | sed 's/: /  /; s/^/ /'
 fi

@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::SoftHsm;
+use crate::TestToken;
+use crate::token::{KIND_ENV, Kind};
 
 /// Set in the child: the folder of its token.
 const CASE_DIR_ENV: &str = "SEALKEEP_TEST_CASE_DIR";
@@ -15,13 +16,14 @@ const CASE_DIR_ENV: &str = "SEALKEEP_TEST_CASE_DIR";
 const CASE_NAME_ENV: &str = "SEALKEEP_TEST_CASE_NAME";
 
 /// The value of a variable may depend on where the token is.
-pub type Value = fn(&SoftHsm) -> OsString;
+pub type Value = fn(&TestToken) -> OsString;
 
 /// One test and its environment.
 pub struct Case {
     name: &'static str,
     env: Vec<(&'static str, Value)>,
-    prepare: fn(&SoftHsm),
+    kind: Kind,
+    prepare: fn(&TestToken),
     times: usize,
 }
 
@@ -37,6 +39,7 @@ impl Case {
         Self {
             name,
             env: Vec::new(),
+            kind: Kind::from_env(),
             prepare: |_| (),
             times: 1,
         }
@@ -49,9 +52,16 @@ impl Case {
         self
     }
 
+    /// Runs the case on this token, whatever the environment says.
+    #[must_use]
+    pub fn on(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// Does something to the token's folder before the test's process starts.
     #[must_use]
-    pub fn prepared(mut self, prepare: fn(&SoftHsm)) -> Self {
+    pub fn prepared(mut self, prepare: fn(&TestToken)) -> Self {
         self.prepare = prepare;
         self
     }
@@ -67,10 +77,10 @@ impl Case {
     ///
     /// # Panics
     /// When the test does, with everything it printed.
-    pub fn run(self, test: impl FnOnce(&SoftHsm)) {
+    pub fn run(self, test: impl FnOnce(&TestToken)) {
         if std::env::var(CASE_NAME_ENV).is_ok_and(|name| name == self.name) {
             let dir = std::env::var_os(CASE_DIR_ENV).unwrap_or_default();
-            return test(&SoftHsm::made_in(PathBuf::from(dir)));
+            return test(&TestToken::made_in(PathBuf::from(dir)));
         }
         for _ in 0..self.times {
             self.run_child();
@@ -78,7 +88,7 @@ impl Case {
     }
 
     fn run_child(&self) {
-        let hsm = SoftHsm::new();
+        let hsm = TestToken::of(self.kind);
         (self.prepare)(&hsm);
         let program = std::env::current_exe().unwrap_or_else(|e| panic!("no path of mine: {e}"));
         let output = Command::new(program)
@@ -87,6 +97,7 @@ impl Case {
             .arg("--include-ignored")
             .envs(self.env.iter().map(|(name, value)| (name, value(&hsm))))
             .envs([hsm.env()])
+            .env(KIND_ENV, self.kind.name())
             .env(CASE_DIR_ENV, hsm.dir())
             .env(CASE_NAME_ENV, self.name)
             .output()

@@ -1,7 +1,7 @@
 //! Real PKCS#11 tokens for tests.
 //!
-//! Out: a throw-away SoftHSM token ([`SoftHsm`]), the same behind a socket ([`RemoteHsm`]), NSS's
-//! token ([`NssToken`]), a way to run a test in a
+//! Out: a throw-away token, SoftHSM or kryoptic ([`TestToken`]), the same behind a socket ([`RemoteHsm`]), NSS's token
+//! ([`NssToken`]), a way to run a test in a
 //! process of its own ([`Case`]), and what any module must keep for us ([`laws`]). The library depends on no other
 //! crate of the workspace, so that each of them can use it. It panics with a clear message when the machine lacks
 //! something: a test that cannot run must not pass.
@@ -13,9 +13,9 @@ mod case;
 pub mod laws;
 mod nss;
 mod remote;
-mod softhsm;
+mod token;
 
 pub use case::{Case, Value};
 pub use nss::NssToken;
 pub use remote::RemoteHsm;
-pub use softhsm::SoftHsm;
+pub use token::{Kind, TestToken};

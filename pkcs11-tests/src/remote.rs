@@ -1,6 +1,6 @@
 //! A network HSM without a network: a token behind p11-kit's server.
 //!
-//! Out: a module that reaches a [`SoftHsm`] through a socket, and a way to stall or cut the connection. The server
+//! Out: a module that reaches a [`TestToken`] through a socket, and a way to stall or cut the connection. The server
 //! starts one process for each application that connects: stopping it stalls the token, killing it cuts the line.
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::SoftHsm;
+use crate::TestToken;
 
 /// Where distributions put p11-kit's client module.
 const CLIENT_PATHS: [&str; 3] = [
@@ -32,7 +32,7 @@ impl RemoteHsm {
     ///
     /// # Panics
     /// When p11-kit is not installed or does not start.
-    pub fn serve(hsm: &SoftHsm) -> Self {
+    pub fn serve(hsm: &TestToken) -> Self {
         let socket = Self::socket(hsm);
         let mut command = Command::new("p11-kit");
         command
@@ -56,7 +56,7 @@ impl RemoteHsm {
     }
 
     /// Where the server listens, or will.
-    pub fn address(hsm: &SoftHsm) -> String {
+    pub fn address(hsm: &TestToken) -> String {
         format!("unix:path={}", Self::socket(hsm).display())
     }
 
@@ -94,7 +94,7 @@ impl RemoteHsm {
         self.remotes().len()
     }
 
-    fn socket(hsm: &SoftHsm) -> PathBuf {
+    fn socket(hsm: &TestToken) -> PathBuf {
         hsm.dir().join("p11-kit.sock")
     }
 

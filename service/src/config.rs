@@ -24,7 +24,7 @@ pub use tables::{
     ApprovalConfig, ListenConfig, LogConfig, LogFormat, MetricsConfig, ProfilesConfig,
     RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
 };
-pub use token::{Isolation, ReplicaRule, TokenConfig};
+pub use token::{Hardening, Isolation, ReplicaRule, TokenConfig};
 
 /// The configuration file. Relative paths in it are relative to its own directory.
 #[derive(Debug, Clone, Deserialize)]
@@ -139,7 +139,7 @@ impl Config {
             .into_iter()
             .chain(anchors)
             .chain(webhooks)
-            .chain(self.tokens.iter_mut().flat_map(|token| &mut token.pin_file))
+            .chain(self.tokens.iter_mut().flat_map(TokenConfig::files_mut))
             .chain(&mut self.profiles.directory)
             .chain(self.enroller.iter_mut().flat_map(|e| e.files_mut()))
         {
@@ -237,18 +237,19 @@ impl Config {
                 .map(Into::into)
                 .to_vec(),
             environment: token.worker_environment.clone(),
+            confinement: token.confinement(),
             crashes_per_minute_max: token.worker_crashes_per_minute_max,
         }
     }
 
-    /// Where a refused PIN is remembered: beside the store, for each of several tokens under its name.
+    /// Where a refused PIN is remembered: beside the store, in a directory for each token.
     pub fn pin_marker(&self, token: &TokenConfig) -> PathBuf {
         let mut path = self.store.sqlite_file.clone().into_os_string();
-        path.push(".pin-refused");
+        path.push(".pin");
         if self.tokens.len() > 1 {
             path.push(format!("-{}", token.name));
         }
-        path.into()
+        Path::new(&path).join("refused")
     }
 }
 

@@ -89,6 +89,7 @@ fn answer(
             Action::Hang => hang(shim, version, call),
             Action::Die(death) => die(shim, call, *death),
             Action::Token(event) => shim.happens(*event, call),
+            Action::Escape(escape) => shim.trace.escape(call, &escape.attempt()),
             Action::Return {
                 rv,
                 when: When::Before,

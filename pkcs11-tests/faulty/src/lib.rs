@@ -18,6 +18,7 @@
 
 mod abi;
 mod call;
+mod escape;
 mod handles;
 mod names;
 mod own;

@@ -45,7 +45,7 @@ impl Version {
         let rules = self.script.rules.iter().zip(counts.iter_mut());
         rules
             .filter(|(rule, _)| rule.matches(call))
-            .filter_map(|(rule, count)| count.fires(rule).then_some(rule.action))
+            .filter_map(|(rule, count)| count.fires(rule).then(|| rule.action.clone()))
             .collect()
     }
 

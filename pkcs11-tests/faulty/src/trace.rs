@@ -4,7 +4,7 @@
 //! so it can write none: no PIN, no digest, no signature, no attribute.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -44,6 +44,9 @@ struct Line<'a> {
     /// `hang` or `die`: the call may never end.
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a str>,
+    /// What came of an attempt to escape: `done`, or what stopped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    escape: Option<String>,
     /// A rule that the application breaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     violation: Option<&'a str>,
@@ -90,6 +93,17 @@ impl Trace {
         });
     }
 
+    pub(crate) fn escape(&self, call: &Call, outcome: &io::Result<()>) {
+        let outcome = match outcome {
+            Ok(()) => "done".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        self.write(&Line {
+            escape: Some(outcome),
+            ..Line::of(call)
+        });
+    }
+
     pub(crate) fn violation(&self, call: &Call, violation: &str) {
         if self.0.is_none() {
             shim::complain(&format!("{violation} by {}", call.function));
@@ -132,6 +146,7 @@ impl<'a> Line<'a> {
             us: None,
             broken: 0,
             event: None,
+            escape: None,
             violation: None,
         }
     }

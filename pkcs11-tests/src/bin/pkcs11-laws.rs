@@ -16,6 +16,7 @@ use sealkeep_pkcs11_tests::laws::{
     Described, Exceptions, Finding, LAWS, Law, Line, Report, Subject,
 };
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 /// Longest time that a law may take (seconds): RSA keys on a slow token.
@@ -74,7 +75,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         return Ok(true);
     }
     if arguments.describe {
-        let described = Described::of(&subject(arguments)?).unwrap_or_default();
+        let described = Described::of(&subject(arguments)?).ok();
         println!("{}", serde_json::to_string(&described)?);
         return Ok(true);
     }
@@ -87,10 +88,14 @@ fn run(arguments: &Arguments) -> Result<bool> {
     };
     // Said before any process starts: a file that cannot be read is not the module's fault.
     subject(arguments)?;
-    let exceptions = exceptions(arguments)?;
+    let (output, _) = in_own_process(&["--describe"])?;
+    let described = last_line(&output).flatten();
+    let exceptions = exceptions(arguments, described.as_ref())?;
     let mut report = Report {
         module: arguments.module.clone(),
         token: arguments.token_label.clone(),
+        described,
+        examiner: env!("CARGO_PKG_VERSION"),
         lines: Vec::new(),
     };
     for law in wanted {
@@ -112,20 +117,15 @@ fn law(number: u16) -> Result<&'static Law> {
 }
 
 /// What is known of the module. One that does not live to describe itself is known by the name of its file alone.
-fn exceptions(arguments: &Arguments) -> Result<Exceptions> {
-    let (output, _) = in_own_process(&["--describe"])?;
-    let told = String::from_utf8_lossy(&output.stdout);
-    let described: Option<Described> = told
-        .lines()
-        .rev()
-        .find_map(|line| serde_json::from_str(line).ok());
-    let described = described.unwrap_or_default();
+fn exceptions(arguments: &Arguments, described: Option<&Described>) -> Result<Exceptions> {
+    let nothing = Described::default();
+    let described = described.unwrap_or(&nothing);
     let Some(file) = &arguments.quirks else {
-        return Ok(Exceptions::of(None, &arguments.module, &described)?);
+        return Ok(Exceptions::of(None, &arguments.module, described)?);
     };
     let name = || file.display().to_string();
     let text = std::fs::read_to_string(file).with_context(name)?;
-    Exceptions::of(Some(&text), &arguments.module, &described).with_context(name)
+    Exceptions::of(Some(&text), &arguments.module, described).with_context(name)
 }
 
 fn subject(arguments: &Arguments) -> Result<Subject> {
@@ -164,14 +164,16 @@ fn in_own_process(more: &[&str]) -> Result<(Output, Duration)> {
     Ok((output, started.elapsed()))
 }
 
+/// The last line that is an answer: modules print things too.
+fn last_line<T: DeserializeOwned>(output: &Output) -> Option<T> {
+    let told = String::from_utf8_lossy(&output.stdout);
+    let mut lines = told.lines().rev();
+    lines.find_map(|line| serde_json::from_str(line).ok())
+}
+
 /// What a process told, or how it ended.
 fn finding(output: &Output) -> Finding {
-    let told = String::from_utf8_lossy(&output.stdout);
-    let last = told
-        .lines()
-        .rev()
-        .find_map(|line| serde_json::from_str(line).ok());
-    match last {
+    match last_line(output) {
         Some(finding) if output.status.success() => finding,
         Some(finding @ Finding::Broken(_)) => finding,
         _ => {

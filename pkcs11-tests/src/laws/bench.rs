@@ -18,6 +18,8 @@ const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
 /// Length of the RSA keys (bits): the shortest that a certificate may have.
 const RSA_BITS: u64 = 2048;
+/// Length of one that takes long to make.
+const LONG_RSA_BITS: u64 = 3072;
 
 /// A module that is loaded and initialised, and its token.
 pub(super) struct Bench {
@@ -31,6 +33,7 @@ pub(super) enum Kind {
     P256,
     P384,
     Rsa,
+    LongRsa,
 }
 
 /// A test key pair in the token.
@@ -143,6 +146,14 @@ pub(super) fn with_key(
     verdict
 }
 
+fn rsa(bits: u64) -> (Mechanism<'static>, Vec<Attribute>) {
+    let template = vec![
+        Attribute::ModulusBits(bits.into()),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+    ];
+    (Mechanism::RsaPkcsKeyPairGen, template)
+}
+
 fn generate(session: &Session, kind: Kind, more: &[Attribute]) -> Result<Pair, Finding> {
     let id = fresh_id();
     let common = [
@@ -160,13 +171,8 @@ fn generate(session: &Session, kind: Kind, more: &[Attribute]) -> Result<Pair, F
             Mechanism::EccKeyPairGen,
             vec![Attribute::EcParams(P384.to_vec())],
         ),
-        Kind::Rsa => (
-            Mechanism::RsaPkcsKeyPairGen,
-            vec![
-                Attribute::ModulusBits(RSA_BITS.into()),
-                Attribute::PublicExponent(vec![1, 0, 1]),
-            ],
-        ),
+        Kind::Rsa => rsa(RSA_BITS),
+        Kind::LongRsa => rsa(LONG_RSA_BITS),
     };
     public.extend(parameters);
     let protected = [

@@ -7,6 +7,8 @@
 //! keys in the token and destroys them, never touches another object, and never tries a wrong PIN unless it may.
 
 mod bench;
+mod concurrency;
+mod described;
 mod identity;
 mod life;
 mod protection;
@@ -20,7 +22,8 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-pub use quirks::{Described, Exceptions, ExceptionsError};
+pub use described::Described;
+pub use quirks::{Exceptions, ExceptionsError};
 pub use report::{Line, Report};
 
 /// The module and token that are examined.
@@ -142,8 +145,9 @@ laws! {
     32 signing::ec_point_is_a_der_octet_string, "CKA_EC_POINT of the public key is a DER OCTET STRING", "mechanisms 2.3.3", "pinning the public key";
     33 signing::rsa_pkcs1_signs_a_digest_info, "CKM_RSA_PKCS over a DigestInfo is a PKCS#1 v1.5 signature", "mechanisms 2.1.6", "RS256";
     34 signing::rsa_pss_signs_a_digest, "CKM_RSA_PKCS_PSS over a digest is a PSS signature", "mechanisms 2.1.10", "PS256 and TLS 1.3";
-    35 signing::threads_sign_side_by_side, "four threads with a session each sign at the same time, each with its key", "5.4", "throughput without mixed up keys";
+    35 concurrency::threads_sign_side_by_side, "four threads with a session each sign at the same time, each with its key", "5.4", "throughput without mixed up keys";
     36 signing::handle_is_good_in_every_session, "a handle denotes the same key in every session of a login", "4.4", "one search for all signing threads";
+    37 concurrency::making_a_key_does_not_stop_signatures, "signatures go on while another session makes an RSA key", "5.4", "renewing a certificate without an outage";
 
     40 life::end_is_an_end, "after C_Finalize every call answers CKR_CRYPTOKI_NOT_INITIALIZED", "5.4", "recovery without a new process";
     41 life::module_starts_again, "after C_Finalize and C_Initialize nobody is logged in, and keys are found again by id", "5.4", "recovery without a new process";

@@ -6,20 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use sealkeep_quirks::{Identity, Quirk, Quirks, QuirksError};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::bench::Bench;
-use super::{Finding, Law, Subject};
-
-/// What a module says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Described {
-    /// `manufacturerID` of `CK_INFO`.
-    pub manufacturer: String,
-    /// `libraryDescription` of `CK_INFO`.
-    pub library: String,
-}
+use super::{Described, Law};
 
 /// Why a table of quirks excuses nothing.
 #[derive(Debug, Error)]
@@ -35,20 +24,6 @@ pub enum ExceptionsError {
 /// What is known of one module.
 #[derive(Debug, Clone)]
 pub struct Exceptions(Vec<Quirk>);
-
-impl Described {
-    /// Asks the module; in a process of its own, as every law.
-    ///
-    /// # Errors
-    /// What [`Law::check`] would find of a module that does not start.
-    pub fn of(subject: &Subject) -> Result<Self, Finding> {
-        let info = Bench::new(subject)?.context.get_library_info()?;
-        Ok(Self {
-            manufacturer: info.manufacturer_id().trim().to_owned(),
-            library: info.library_description().trim().to_owned(),
-        })
-    }
-}
 
 impl Exceptions {
     /// The quirks of a module in the shipped table, or in somebody's own.

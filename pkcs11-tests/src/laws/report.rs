@@ -5,7 +5,16 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Exceptions, Finding, Law};
+use super::{Described, Exceptions, Finding, Law};
+
+/// What the tens of the laws are about.
+const CHAPTERS: [&str; 5] = [
+    "Identity",
+    "Sessions and login",
+    "Protection of keys",
+    "Signatures",
+    "The module's life",
+];
 
 /// What was found about one module.
 #[derive(Debug, Clone, Serialize)]
@@ -14,6 +23,10 @@ pub struct Report {
     pub module: PathBuf,
     /// The token's label.
     pub token: String,
+    /// What they say of themselves; none when they would not.
+    pub described: Option<Described>,
+    /// Version of the examiner.
+    pub examiner: &'static str,
     /// One line for each law that was tried.
     pub lines: Vec<Line>,
 }
@@ -87,32 +100,44 @@ impl Report {
     }
 }
 
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (law, word) = (self.law, self.word());
+        write!(f, "law {law:>2}  {word:<14} {}", self.says)?;
+        write!(f, " (PKCS#11 v2.40, {})", self.clause)?;
+        if let Finding::Broken(detail) | Finding::NotApplicable(detail) = &self.finding {
+            write!(f, "\n        seen: {detail}")?;
+        }
+        if let Some(exception) = &self.exception {
+            write!(f, "\n        known: {exception}")?;
+        }
+        if matches!(self.finding, Finding::Broken(_)) {
+            write!(f, "\n        needed for: {}", self.needed_for)?;
+        }
+        writeln!(f)
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "examiner  pkcs11-laws {}", self.examiner)?;
         writeln!(
             f,
-            "module {}, token {:?}\n",
+            "module    {}, token {:?}",
             self.module.display(),
             self.token
         )?;
+        match &self.described {
+            Some(described) => write!(f, "{described}")?,
+            None => writeln!(f, "token     it does not say what it is")?,
+        }
+        let mut chapter = None;
         for line in &self.lines {
-            writeln!(
-                f,
-                "law {:>2}  {:<14} {} (PKCS#11 v2.40, {})",
-                line.law,
-                line.word(),
-                line.says,
-                line.clause
-            )?;
-            if let Finding::Broken(detail) | Finding::NotApplicable(detail) = &line.finding {
-                writeln!(f, "        seen: {detail}")?;
+            if chapter != CHAPTERS.get(usize::from(line.law / 10)) {
+                chapter = CHAPTERS.get(usize::from(line.law / 10));
+                writeln!(f, "\n{}", chapter.copied().unwrap_or_default())?;
             }
-            if let Some(exception) = &line.exception {
-                writeln!(f, "        known: {exception}")?;
-            }
-            if matches!(line.finding, Finding::Broken(_)) {
-                writeln!(f, "        needed for: {}", line.needed_for)?;
-            }
+            write!(f, "{line}")?;
         }
         let kept = self.count(|line| line.finding == Finding::Kept);
         let broken = self.count(|line| matches!(line.finding, Finding::Broken(_)));
@@ -121,6 +146,14 @@ impl fmt::Display for Report {
         write!(
             f,
             "\n{kept} kept, {broken} broken, {others} not applicable; {unexpected} not as known"
-        )
+        )?;
+        for line in self.lines.iter().filter(|line| line.is_unexpected()) {
+            write!(
+                f,
+                "\n  law {} alone: add --law {} to the command",
+                line.law, line.law
+            )?;
+        }
+        Ok(())
     }
 }

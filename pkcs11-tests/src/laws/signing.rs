@@ -10,14 +10,11 @@ use ring::signature::{
     RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-use super::bench::{Bench, Kind, Pair, bytes, with_key};
+use super::bench::{Bench, Kind, bytes, with_key};
 use super::{Finding, Subject, Verdict, hold};
 
 /// Signatures until one of them begins with a zero byte, as good as surely: (255/256)^(2 * 600) < 1 %.
 const ENOUGH_FOR_A_LEADING_ZERO: u32 = 600;
-/// Signatures of each thread that works beside others.
-const SIGNATURES_A_THREAD: u32 = 50;
-const THREADS: usize = 4;
 /// Length of `r || s` over P-256 and over P-384 (bytes).
 const P256_BYTES: usize = 64;
 const P384_BYTES: usize = 96;
@@ -26,7 +23,7 @@ const SHA256_PREFIX: &[u8] =
     b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
 
 /// The point of an EC public key: an OCTET STRING, or as some modules have it, bare.
-fn point(session: &Session, public: ObjectHandle) -> Result<Vec<u8>, Finding> {
+pub(super) fn point(session: &Session, public: ObjectHandle) -> Result<Vec<u8>, Finding> {
     let value = bytes(session, public, AttributeType::EcPoint)?;
     Ok(unwrapped(&value).unwrap_or(&value).to_vec())
 }
@@ -46,7 +43,12 @@ fn message(number: u32) -> Vec<u8> {
 }
 
 /// One signature, verified.
-fn sign_p256(session: &Session, key: ObjectHandle, point: &[u8], number: u32) -> Verdict {
+pub(super) fn sign_p256(
+    session: &Session,
+    key: ObjectHandle,
+    point: &[u8],
+    number: u32,
+) -> Verdict {
     let message = message(number);
     let signature = session.sign(&Mechanism::Ecdsa, key, digest(&SHA256, &message).as_ref())?;
     hold(signature.len() == P256_BYTES, || {
@@ -157,38 +159,6 @@ pub(super) fn rsa_pss_signs_a_digest(subject: &Subject) -> Verdict {
         <[u8]>::to_vec,
         &RSA_PSS_2048_8192_SHA256,
     )
-}
-
-pub(super) fn threads_sign_side_by_side(subject: &Subject) -> Verdict {
-    let bench = Bench::new(subject)?;
-    bench.needs(MechanismType::ECDSA)?;
-    let session = bench.login(subject)?;
-    with_key(&session, Kind::P256, &[], |one| {
-        with_key(&session, Kind::P256, &[], |other| {
-            let keys = [with_point(&session, one)?, with_point(&session, other)?];
-            let sessions: Vec<_> = (0..THREADS)
-                .map(|_| bench.session())
-                .collect::<Result<_, _>>()?;
-            std::thread::scope(|scope| {
-                let work = |(at, session): (usize, Session)| {
-                    let (key, point) = keys[at % keys.len()].clone();
-                    scope.spawn(move || {
-                        (0..SIGNATURES_A_THREAD)
-                            .try_for_each(|n| sign_p256(&session, key, &point, n))
-                    })
-                };
-                let threads: Vec<_> = sessions.into_iter().enumerate().map(work).collect();
-                let panicked = || Err(Finding::Broken("a thread panicked".to_owned()));
-                threads
-                    .into_iter()
-                    .try_for_each(|thread| thread.join().unwrap_or_else(|_| panicked()))
-            })
-        })
-    })
-}
-
-fn with_point(session: &Session, pair: &Pair) -> Result<(ObjectHandle, Vec<u8>), Finding> {
-    Ok((pair.private, point(session, pair.public)?))
 }
 
 pub(super) fn handle_is_good_in_every_session(subject: &Subject) -> Verdict {

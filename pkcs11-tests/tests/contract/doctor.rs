@@ -1,6 +1,6 @@
 //! The doctor on a module that breaks: what is wrong is told, whatever it is.
 
-use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_pkcs11_tests::TestToken;
 use sealkeep_quirks::Quirks;
 use sealkeep_service::backend::pkcs11::Pkcs11Config;
 use sealkeep_service::backend::pkcs11::doctor::{Examination, examine};
@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::faulty::{Faulty, faulty_case};
 use super::support::*;
 
-fn visited(hsm: &SoftHsm, faulty: &Faulty, script: &str) -> (Examination, Diagnosis) {
+fn visited(hsm: &TestToken, faulty: &Faulty, script: &str) -> (Examination, Diagnosis) {
     faulty.script(script);
     let config = Pkcs11Config {
         session_count: 6,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use cryptoki::context::Pkcs11;
 use cryptoki::session::Session;
-use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_pkcs11_tests::TestToken;
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::{BackendError, KeyBackend, KeySpec};
 
@@ -18,7 +18,7 @@ const HANDLES_MAX: u64 = 200;
 
 /// Closes every session but `keep`, as a token does that loses its connection or cleans up idle sessions.
 #[allow(unsafe_code)] // No safe API closes a session that another part of the process owns.
-fn close_sessions_but(hsm: &SoftHsm, keep: &Session) -> usize {
+fn close_sessions_but(hsm: &TestToken, keep: &Session) -> usize {
     type CloseSession = unsafe extern "C" fn(u64) -> u64;
     // SAFETY: the module is loaded and initialised already; loading it again only finds it.
     let library = unsafe { libloading::Library::new(hsm.module()) }.unwrap();
@@ -31,7 +31,7 @@ fn close_sessions_but(hsm: &SoftHsm, keep: &Session) -> usize {
         .count()
 }
 
-case_in_thread!(stale_sessions_are_replaced_and_no_caller_notices, hsm => {
+case_in_thread!(stale_sessions_are_replaced_and_no_caller_notices, on_softhsm, hsm => {
     let (module, slot): (Pkcs11, _) = module_and_slot(hsm);
     let keeps_login = module.open_ro_session(slot).unwrap();
     let backend = start(hsm);
@@ -58,7 +58,7 @@ case_in_thread!(stale_sessions_are_replaced_and_no_caller_notices, hsm => {
     assert!(backend.info().ready);
 });
 
-case_in_thread!(lost_login_is_made_again_once_for_all_and_no_caller_notices, hsm => {
+case_in_thread!(lost_login_is_made_again_once_for_all_and_no_caller_notices, on_softhsm, hsm => {
     let backend = start(hsm);
     let made = [generate(&backend, KeySpec::EcP256), generate(&backend, KeySpec::EcP256)];
     other_session(hsm).logout().unwrap();
@@ -103,7 +103,7 @@ case_in_thread!(lost_initialisation_is_made_again_and_each_key_is_itself, hsm =>
     assert_eq!(backend.info().key_count, 3);
 });
 
-case!(token_that_goes_away_and_comes_back_signs_without_a_restart, hsm => {
+case!(token_that_goes_away_and_comes_back_signs_without_a_restart, on_softhsm, hsm => {
     let backend = start(hsm);
     let made = [generate(&backend, KeySpec::EcP256), generate(&backend, KeySpec::EcP256)];
     let away = hsm.dir().join("away");
@@ -127,7 +127,7 @@ case!(token_that_goes_away_and_comes_back_signs_without_a_restart, hsm => {
     }
 });
 
-case_in_thread!(pin_that_was_changed_is_tried_once_and_latched, hsm => {
+case_in_thread!(pin_that_was_changed_is_tried_once_and_latched, on_softhsm, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;
     let session = other_session(hsm);
@@ -143,7 +143,7 @@ case_in_thread!(pin_that_was_changed_is_tried_once_and_latched, hsm => {
     assert!(!backend.info().ready);
 });
 
-case!(key_that_vanished_is_reported_missing_and_the_others_sign_on, hsm => {
+case!(key_that_vanished_is_reported_missing_and_the_others_sign_on, on_softhsm, hsm => {
     let backend = start(hsm);
     let (gone, stays) = (generate(&backend, KeySpec::EcP256).key, generate(&backend, KeySpec::EcP256).key);
     let deleted = hsm.pkcs11_tool(&["--delete-object", "--type", "privkey", "--id", &gone.id.to_string()]);

@@ -56,7 +56,7 @@ fn remove(session: &Session, id: KeyId, class: ObjectClass) {
     }
 }
 
-case!(refuses_pair_that_was_replaced_under_its_id, hsm => {
+case!(refuses_pair_that_was_replaced_under_its_id, on_softhsm, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;
     let session = other_session(hsm);
@@ -72,7 +72,7 @@ case!(refuses_pair_that_was_replaced_under_its_id, hsm => {
     assert_eq!(adopt(&backend, &key).outcome, Err(mismatch));
 });
 
-case!(refuses_private_key_that_was_replaced_beside_its_public_key, hsm => {
+case!(refuses_private_key_that_was_replaced_beside_its_public_key, on_softhsm, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;
     let session = other_session(hsm);

@@ -86,7 +86,7 @@ case!(work_that_nobody_waits_for_is_not_done, hsm => {
     assert!(counts.dropped_unwanted > 900, "{counts:?}");
 });
 
-case!(key_generation_does_not_hold_up_signatures, hsm => {
+case!(key_generation_does_not_hold_up_signatures, on_softhsm, hsm => {
     let backend = start(hsm);
     let key = generate(&backend, KeySpec::EcP256).key;
     let id = sealkeep_service::backend::KeyId::random();

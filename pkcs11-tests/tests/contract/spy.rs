@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use sealkeep_pkcs11_tests::{Case, SoftHsm};
+use sealkeep_pkcs11_tests::{Case, TestToken};
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::pkcs11::Pkcs11Config;
 use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeyRef, KeySpec};
@@ -24,7 +24,7 @@ fn spy() -> PathBuf {
     .expect("pkcs11-spy is not installed (apt-get install opensc-pkcs11)")
 }
 
-fn log(hsm: &SoftHsm) -> PathBuf {
+fn log(hsm: &TestToken) -> PathBuf {
     hsm.dir().join("spy.log")
 }
 
@@ -33,7 +33,7 @@ fn spied(case: Case) -> Case {
         .env("PKCS11SPY_OUTPUT", |hsm| log(hsm).into())
 }
 
-fn spied_config(hsm: &SoftHsm) -> Pkcs11Config {
+fn spied_config(hsm: &TestToken) -> Pkcs11Config {
     Pkcs11Config {
         module: spy(),
         allow_spy: true,
@@ -42,7 +42,7 @@ fn spied_config(hsm: &SoftHsm) -> Pkcs11Config {
 }
 
 /// How often each function was called so far: the spy writes `12: C_Sign` and a time before each.
-fn calls(hsm: &SoftHsm) -> BTreeMap<String, usize> {
+fn calls(hsm: &TestToken) -> BTreeMap<String, usize> {
     let text = String::from_utf8_lossy(&std::fs::read(log(hsm)).unwrap()).into_owned();
     let mut calls = BTreeMap::new();
     for line in text.lines() {
@@ -56,7 +56,7 @@ fn calls(hsm: &SoftHsm) -> BTreeMap<String, usize> {
     calls
 }
 
-fn calls_since(hsm: &SoftHsm, before: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
+fn calls_since(hsm: &TestToken, before: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
     let mut since = calls(hsm);
     for (function, count) in before {
         *since.get_mut(function).unwrap() -= count;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sealkeep_pkcs11_tests::Kind;
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::pkcs11::clear_pin_marker;
 use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeyRef, KeySpec};
@@ -15,8 +16,12 @@ case!(tells_what_it_is_connected_to, hsm => {
     assert_eq!((info.name.as_str(), info.label.as_str()), ("main", hsm.label()));
     assert_eq!((info.session_count, info.key_count), (4, 0));
     assert_eq!(info.serial.len(), 16, "{info:?}");
-    assert!(info.manufacturer.contains("SoftHSM"), "{info:?}");
-    assert!(info.module.contains("libsofthsm2.so") && info.module.contains("2."), "{info:?}");
+    let (manufacturer, module, version) = match hsm.kind() {
+        Kind::SoftHsm => ("SoftHSM", "libsofthsm2.so", "2."),
+        Kind::Kryoptic => ("Kryoptic", "libkryoptic_pkcs11.so", "PKCS#11 3.2"),
+    };
+    assert!(info.manufacturer.contains(manufacturer), "{info:?}");
+    assert!(info.module.contains(module) && info.module.contains(version), "{info:?}");
 });
 
 case!(keys_survive_a_restart_and_are_adopted_with_evidence, hsm => {
@@ -60,7 +65,7 @@ case!(wrong_pin_is_tried_once_and_never_again_until_cleared, hsm => {
 
 case_in_thread!(no_login_where_a_refusal_could_not_be_remembered, hsm => {
     use sealkeep_service::backend::pkcs11::Pkcs11Backend;
-    let marker = hsm.dir().join("no-such-folder/marker");
+    let marker = hsm.dir().join("no-such-folder/pin/refused");
     let started = Pkcs11Backend::start(config(hsm), hsm.pin().into(), marker);
     assert_eq!(started.err().unwrap().reason(), "PIN_MARKER");
 });

@@ -10,12 +10,12 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
-use sealkeep_pkcs11_tests::{Case, SoftHsm};
+use sealkeep_pkcs11_tests::{Case, Kind, TestToken};
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme, ecdsa_raw_to_der};
 use sealkeep_profiles::format::jwe::TokenWork;
 use sealkeep_service::backend::pkcs11::{Counts, Pkcs11Backend, Pkcs11Config};
 use sealkeep_service::backend::worker::{
-    ENVIRONMENT_DEFAULT, TokenWorker, WorkerConfig, run_worker,
+    Confinement, ENVIRONMENT_DEFAULT, TokenWorker, WorkerConfig, run_worker,
 };
 use sealkeep_service::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
@@ -32,7 +32,7 @@ macro_rules! case {
         mod $name {
             use super::*;
 
-            fn body($hsm: &sealkeep_pkcs11_tests::SoftHsm) $body
+            fn body($hsm: &sealkeep_pkcs11_tests::TestToken) $body
 
             #[test]
             fn in_thread() {
@@ -53,14 +53,23 @@ pub(crate) use case;
 /// A test that reaches into the module behind the backend's back: only where both are in one process.
 macro_rules! case_in_thread {
     ($name:ident, $hsm:ident => $body:block) => {
+        case_in_thread!($name, |case| case, $hsm => $body);
+    };
+    ($name:ident, $setup:expr, $hsm:ident => $body:block) => {
         #[test]
         fn $name() {
-            sealkeep_pkcs11_tests::Case::new(module_path!(), stringify!($name))
-                .run(|$hsm: &sealkeep_pkcs11_tests::SoftHsm| $body);
+            case_with(module_path!(), stringify!($name), $setup)
+                .run(|$hsm: &sealkeep_pkcs11_tests::TestToken| $body);
         }
     };
 }
 pub(crate) use case_in_thread;
+
+/// For cases about what only SoftHSM does, or lets be done to it from outside: tokens in files that can be moved, a
+/// second process whose changes are seen, Ed25519.
+pub(crate) fn on_softhsm(case: Case) -> Case {
+    case.on(Kind::SoftHsm)
+}
 
 /// Set in a case's process: where the module is.
 pub(crate) const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
@@ -176,7 +185,7 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-pub(crate) fn config(hsm: &SoftHsm) -> Pkcs11Config {
+pub(crate) fn config(hsm: &TestToken) -> Pkcs11Config {
     Pkcs11Config {
         name: "main".to_owned(),
         module: hsm.module().to_owned(),
@@ -189,12 +198,12 @@ pub(crate) fn config(hsm: &SoftHsm) -> Pkcs11Config {
     }
 }
 
-pub(crate) fn marker(hsm: &SoftHsm) -> PathBuf {
-    hsm.dir().join("pin-refused")
+pub(crate) fn marker(hsm: &TestToken) -> PathBuf {
+    hsm.dir().join("pin/refused")
 }
 
 pub(crate) fn start_with(
-    hsm: &SoftHsm,
+    hsm: &TestToken,
     config: Pkcs11Config,
     pin: &str,
 ) -> Result<Backend, BackendError> {
@@ -210,7 +219,7 @@ pub(crate) fn start_with(
     Ok(Backend::Process(worker))
 }
 
-pub(crate) fn worker_config(hsm: &SoftHsm, token: Pkcs11Config) -> WorkerConfig {
+pub(crate) fn worker_config(hsm: &TestToken, token: Pkcs11Config) -> WorkerConfig {
     let arguments = [
         "support::token_worker",
         "--exact",
@@ -222,11 +231,20 @@ pub(crate) fn worker_config(hsm: &SoftHsm, token: Pkcs11Config) -> WorkerConfig 
         pin_marker: marker(hsm),
         arguments: arguments.map(Into::into).to_vec(),
         environment: ENVIRONMENT_DEFAULT.map(str::to_owned).to_vec(),
+        confinement: Some(confinement(hsm)),
         crashes_per_minute_max: 1000,
     }
 }
 
-pub(crate) fn start(hsm: &SoftHsm) -> Backend {
+/// The token's folder and nothing else; scripts and traces of the faulty module are there too.
+pub(crate) fn confinement(hsm: &TestToken) -> Confinement {
+    Confinement {
+        write_paths: vec![hsm.dir().to_owned()],
+        ..Confinement::default()
+    }
+}
+
+pub(crate) fn start(hsm: &TestToken) -> Backend {
     start_with(hsm, config(hsm), hsm.pin()).unwrap()
 }
 
@@ -262,7 +280,7 @@ pub(crate) fn verifies(
 
 /// The opinion of an implementation that is not ours.
 pub(crate) fn openssl_verifies(
-    hsm: &SoftHsm,
+    hsm: &TestToken,
     key: &GeneratedKey,
     scheme: SignatureScheme,
     message: &[u8],
@@ -307,7 +325,7 @@ pub(crate) fn openssl_verifies(
 }
 
 /// `openssl dgst` has no whole messages, `openssl pkeyutl -rawin` has.
-fn openssl_verifies_ed25519(hsm: &SoftHsm, spki_der: &[u8], message: &[u8], raw: &[u8]) -> bool {
+fn openssl_verifies_ed25519(hsm: &TestToken, spki_der: &[u8], message: &[u8], raw: &[u8]) -> bool {
     let mut command = Command::new("openssl");
     command.args(["pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-rawin"]);
     for (option, name, bytes) in [
@@ -324,7 +342,7 @@ fn openssl_verifies_ed25519(hsm: &SoftHsm, spki_der: &[u8], message: &[u8], raw:
 }
 
 /// The module and slot as another part of the same process sees them: to do what the backend would never do.
-pub(crate) fn module_and_slot(hsm: &SoftHsm) -> (Pkcs11, Slot) {
+pub(crate) fn module_and_slot(hsm: &TestToken) -> (Pkcs11, Slot) {
     let module = Pkcs11::new(hsm.module()).unwrap();
     match module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
         Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
@@ -339,7 +357,7 @@ pub(crate) fn module_and_slot(hsm: &SoftHsm) -> (Pkcs11, Slot) {
 }
 
 /// A session beside those of the backend, logged in: with the backend, or in this process alone.
-pub(crate) fn other_session(hsm: &SoftHsm) -> Session {
+pub(crate) fn other_session(hsm: &TestToken) -> Session {
     let (module, slot) = module_and_slot(hsm);
     let session = module.open_rw_session(slot).unwrap();
     match session.login(UserType::User, Some(&hsm.pin().into())) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_pkcs11_tests::TestToken;
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 use sealkeep_service::backend::worker::{TokenWorker, WorkerConfig};
 use sealkeep_service::backend::{BackendError, GeneratedKey, KeyBackend, KeyId, KeySpec, KeyUsage};
@@ -17,11 +17,11 @@ const SCHEME: SignatureScheme = SignatureScheme::EcdsaP256Sha256;
 /// How late an answer may come after its deadline.
 const LATE_MAX: Duration = Duration::from_millis(50);
 
-fn worker(hsm: &SoftHsm) -> TokenWorker {
+fn worker(hsm: &TestToken) -> TokenWorker {
     worker_with(hsm, worker_config(hsm, config(hsm)))
 }
 
-fn worker_with(hsm: &SoftHsm, config: WorkerConfig) -> TokenWorker {
+fn worker_with(hsm: &TestToken, config: WorkerConfig) -> TokenWorker {
     let pin = hsm.pin();
     TokenWorker::start(config, Arc::new(move || Ok(pin.into()))).unwrap()
 }

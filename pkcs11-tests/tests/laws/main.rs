@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use sealkeep_pkcs11_tests::{NssToken, RemoteHsm, SoftHsm};
+use sealkeep_pkcs11_tests::{Kind, NssToken, RemoteHsm, TestToken};
 use serde_json::Value;
 
 /// Runs the examiner, as its users do.
@@ -46,7 +46,7 @@ fn keeps_the_laws_as_known(
     assert!(report.contains("; 0 not as known"), "{report}");
 }
 
-fn pin_file(hsm: &SoftHsm) -> std::path::PathBuf {
+fn pin_file(hsm: &TestToken) -> std::path::PathBuf {
     let file = hsm.dir().join("pin");
     std::fs::write(&file, format!("{}\n", hsm.pin())).unwrap();
     file
@@ -54,7 +54,7 @@ fn pin_file(hsm: &SoftHsm) -> std::path::PathBuf {
 
 #[test]
 fn softhsm_keeps_all_laws() {
-    let hsm = SoftHsm::new();
+    let hsm = TestToken::of(Kind::SoftHsm);
     let (name, conf) = hsm.env();
     keeps_the_laws_as_known(
         hsm.module(),
@@ -65,9 +65,18 @@ fn softhsm_keeps_all_laws() {
     );
 }
 
+// The wrong PIN of law 16 is one of the ten that kryoptic takes.
+#[test]
+fn kryoptic_keeps_the_laws_as_known() {
+    let hsm = TestToken::of(Kind::Kryoptic);
+    let (name, conf) = hsm.env();
+    let env = [(name, conf.to_str().unwrap())];
+    keeps_the_laws_as_known(hsm.module(), hsm.label(), &pin_file(&hsm), &[], &env);
+}
+
 #[test]
 fn softhsm_behind_a_socket_keeps_the_laws_as_known() {
-    let hsm = SoftHsm::new();
+    let hsm = TestToken::of(Kind::SoftHsm);
     let _server = RemoteHsm::serve(&hsm);
     let (name, address) = (RemoteHsm::ADDRESS_ENV, RemoteHsm::address(&hsm));
     keeps_the_laws_as_known(
@@ -95,7 +104,7 @@ fn nss_keeps_the_laws_as_known() {
 
 /// The report of a module between SoftHSM and the examiner that breaks things.
 fn examine_broken(script: &str, laws: &[&str]) -> Value {
-    let hsm = SoftHsm::new();
+    let hsm = TestToken::of(Kind::SoftHsm);
     let (name, conf) = hsm.env();
     let script_file = hsm.dir().join("faults.toml");
     std::fs::write(&script_file, script).unwrap();
@@ -192,7 +201,7 @@ fn a_module_that_breaks_a_law_is_told_so() {
 
 #[test]
 fn what_cannot_be_examined_is_an_error_and_no_report() {
-    let hsm = SoftHsm::new();
+    let hsm = TestToken::of(Kind::SoftHsm);
     let pin = pin_file(&hsm);
     let empty = hsm.dir().join("empty");
     std::fs::write(&empty, "").unwrap();

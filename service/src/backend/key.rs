@@ -8,7 +8,7 @@ use sealkeep_profiles::algorithm::KeyType;
 use sealkeep_profiles::format::jwe::KeyManagement;
 use uuid::Uuid;
 
-use super::BackendError;
+use super::{BackendError, Protection};
 
 /// Shortest RSA modulus that is generated (bits). ETSI TS 119 312 and RFC 8017 practice.
 pub const RSA_BITS_MIN: u32 = 2048;
@@ -234,6 +234,8 @@ pub struct TokenInfo {
     pub session_count: u32,
     /// Keys that can sign now.
     pub key_count: u32,
+    /// What the process that holds it cannot do any more; nothing when that is the service itself.
+    pub protections: Vec<Protection>,
 }
 
 impl TokenInfo {
@@ -249,6 +251,7 @@ impl TokenInfo {
             problem: None,
             session_count: 0,
             key_count: 0,
+            protections: Vec::new(),
         }
     }
 }

@@ -11,6 +11,7 @@
 mod error;
 mod key;
 pub mod pkcs11;
+mod protection;
 mod tally;
 pub mod tokens;
 pub mod worker;
@@ -28,7 +29,7 @@ pub use key::{
     Adopted, GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef, KeySpec, KeyUsage, RSA_BITS_MAX,
     RSA_BITS_MIN, TokenInfo,
 };
-
+pub use protection::Protection;
 pub use tally::{FaultKind, Tally};
 
 /// What a private key made of an encrypted key; `None` when it did not fit.

@@ -109,14 +109,14 @@ fn one_token_or_several_in_sets() {
     let config = parse(SAMPLE).unwrap();
     let only = &config.tokens[0];
     assert_eq!((config.tokens.len(), only.set_name()), (1, "main"));
-    assert!(config.pin_marker(only).ends_with("sealkeep.db.pin-refused"));
+    assert!(config.pin_marker(only).ends_with("sealkeep.db.pin/refused"));
 
     let config = with_two_tokens(|text| text).unwrap();
     let sets: Vec<_> = config.tokens.iter().map(TokenConfig::set_name).collect();
     assert_eq!(sets, ["hsm", "hsm"]);
     let spare = config.token(Some("spare")).unwrap();
     let marker = config.pin_marker(spare);
-    assert!(marker.ends_with("sealkeep.db.pin-refused-spare"));
+    assert!(marker.ends_with("sealkeep.db.pin-spare/refused"));
     assert_eq!(config.token(None).unwrap_err().reason(), "CONFIG_INVALID");
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::backend::pkcs11::is_init_string;
 use crate::backend::tokens::TOKENS_PER_SET_MAX;
-use crate::backend::worker::{CRASHES_PER_MINUTE_MAX_DEFAULT, ENVIRONMENT_DEFAULT};
+use crate::backend::worker::{CRASHES_PER_MINUTE_MAX_DEFAULT, Confinement, ENVIRONMENT_DEFAULT};
 
 /// Most tokens of all sets.
 const TOKENS_MAX: usize = 32;
@@ -63,6 +63,30 @@ pub struct TokenConfig {
     /// Crashes of the worker in a minute after which none is started for half a minute.
     #[serde(default = "default_worker_crashes")]
     pub worker_crashes_per_minute_max: u32,
+    /// Whether the worker gives up what it does not need.
+    #[serde(default)]
+    pub hardening: Hardening,
+    /// The token is reached over a network: the hardened worker may open sockets to it.
+    #[serde(default)]
+    pub network: bool,
+    /// Files and directories that the hardened worker reads beside the system's libraries, the module and the files
+    /// that its variables name.
+    #[serde(default)]
+    pub worker_read_paths: Vec<PathBuf>,
+    /// Files and directories that it writes. SoftHSM's token directory is known from its configuration.
+    #[serde(default)]
+    pub worker_write_paths: Vec<PathBuf>,
+}
+
+/// Whether the worker gives up what it does not need, before it loads the module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hardening {
+    /// Files, sockets and system calls, as far as the kernel can; what it cannot is said in the log and the status.
+    #[default]
+    On,
+    /// For a module that cannot live with it.
+    Off,
 }
 
 /// Whether a version waits until its key is proven at a token.
@@ -104,6 +128,22 @@ impl TokenConfig {
     /// The set that it belongs to.
     pub fn set_name(&self) -> &str {
         self.set.as_deref().unwrap_or(&self.name)
+    }
+
+    /// What the worker may use; `None`: whatever the service may.
+    pub(super) fn confinement(&self) -> Option<Confinement> {
+        (self.hardening == Hardening::On).then(|| Confinement {
+            read_paths: self.worker_read_paths.clone(),
+            write_paths: self.worker_write_paths.clone(),
+            network: self.network,
+        })
+    }
+
+    /// Paths that may be relative to the configuration.
+    pub(super) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let worker = self.worker_read_paths.iter_mut();
+        let worker = worker.chain(&mut self.worker_write_paths);
+        worker.chain(&mut self.pin_file)
     }
 
     fn check(&self) -> Result<(), Broken> {

@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::entry::{Entry, enter};
 use super::{Api, wire};
+use crate::backend::Protection;
 use crate::backend::tokens::TokenStatus;
 use crate::domain::Role;
 use crate::process;
@@ -53,5 +54,11 @@ fn token(status: TokenStatus) -> v1::TokenStatus {
         set: status.set,
         missing_key_count: status.missing_key_count,
         suspect_key_count: status.suspect_key_count,
+        protections: names(&info.protections),
     }
+}
+
+fn names(protections: &[Protection]) -> Vec<String> {
+    let names = protections.iter().map(|it| it.name().to_owned());
+    names.collect()
 }

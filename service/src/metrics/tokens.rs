@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
 use super::state::{Labels, gauges};
+use crate::backend::Protection;
 use crate::backend::tokens::TokenStatus;
 
 pub(super) fn encode(
@@ -102,7 +103,20 @@ fn states(encoder: &mut DescriptorEncoder, statuses: &[TokenStatus]) -> Result<(
     let help = "Keys of its set that the token should have and has not";
     family("token_keys_missing", help, |it| it.missing_key_count.into())?;
     let help = "Keys that the token is not asked to use: its signatures by them did not verify";
-    family("token_keys_suspect", help, |it| it.suspect_key_count.into())
+    family("token_keys_suspect", help, |it| it.suspect_key_count.into())?;
+    let help = "Whether the process that holds the token has given this up (1) or not (0)";
+    let samples = statuses.iter().flat_map(protections);
+    gauges(encoder, "token_protection", help, None, samples)
+}
+
+/// Every protection, also those that are not in force: an alert needs a zero.
+fn protections(status: &TokenStatus) -> impl Iterator<Item = (Labels<3>, i64)> {
+    Protection::ALL.into_iter().map(|protection| {
+        let [token, set] = of(status);
+        let labels = [token, set, ("protection", protection.name().to_owned())];
+        let applied = status.info.protections.contains(&protection);
+        (labels, applied.into())
+    })
 }
 
 /// One family of counters.

@@ -77,9 +77,10 @@ impl RunError {
             Self::Backend(BackendError::PinRefused { .. }) => {
                 Some("put the right PIN in its place, then run `sealkeepd clear-pin`")
             }
-            Self::Backend(BackendError::TokenNotFound { .. }) => {
-                Some("compare token.label with the output of `pkcs11-tool --list-slots`")
-            }
+            Self::Backend(BackendError::TokenNotFound { .. }) => Some(
+                "compare token.label with the output of `pkcs11-tool --list-slots`; if it is there, name what the \
+                     module reads and writes in token.worker_read_paths and token.worker_write_paths",
+            ),
             Self::Backend(BackendError::ModuleMissing(_)) => {
                 Some("install the vendor's PKCS#11 library, or correct token.module")
             }

@@ -1,4 +1,4 @@
-//! A whole house for one test: a SoftHSM token, an internal CA, a pretend QTSP, and the real `sealkeepd` as a process.
+//! A whole house for one test: a token, an internal CA, a pretend QTSP, and the real `sealkeepd` as a process.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use sealkeep_client::v1::bank_service_client::BankServiceClient;
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{self, Environment, KeyAlgorithm, Operation, Purpose, Role};
 use sealkeep_client::{Config, Error, Sealkeep};
-use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_pkcs11_tests::{Kind as TokenKind, TestToken};
 use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::key::KeyKind;
 use sealkeep_sandbox::pki::{Pki, Subject};
@@ -31,7 +31,7 @@ pub const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct House {
-    pub hsm: SoftHsm,
+    pub hsm: TestToken,
     pub pki: Pki,
     pub qtsp: Qtsp,
     pub service: Option<Running>,
@@ -48,8 +48,12 @@ pub struct Running {
 impl House {
     /// Everything but the running service.
     pub fn build() -> Self {
+        Self::build_on(TokenKind::from_env())
+    }
+
+    pub fn build_on(kind: TokenKind) -> Self {
         let now = Timestamp::now();
-        let hsm = SoftHsm::new();
+        let hsm = TestToken::of(kind);
         let dir = hsm.dir().to_owned();
         let pki = Pki::create(now).unwrap();
         pki.save(&dir.join("pki")).unwrap();
@@ -70,7 +74,11 @@ impl House {
 
     /// With the service initialised and running.
     pub fn open() -> Self {
-        let mut house = Self::build();
+        Self::open_on(TokenKind::from_env())
+    }
+
+    pub fn open_on(kind: TokenKind) -> Self {
+        let mut house = Self::build_on(kind);
         let init = house.sealkeepd(&["init", "--officer", OFFICER]);
         assert!(init.status.success(), "{init:?}");
         house.start();
@@ -100,7 +108,7 @@ label = "{label}"
 pin_file = "pin"
 isolation = "{isolation}"
 worker_crashes_per_minute_max = 1000000
-[store]
+{token_files}[store]
 sqlite_file = "sealkeep.db"
 [trust]
 sandbox_anchor_files = ["qtsp/root.pem"]
@@ -110,6 +118,11 @@ destroy_delay_s = 1
             module = self.hsm.module().display(),
             label = self.hsm.label(),
             isolation = std::env::var(ISOLATION_ENV).unwrap_or_else(|_| "process".to_owned()),
+            token_files = match self.hsm.kind() {
+                // It is known from SoftHSM's own configuration.
+                TokenKind::SoftHsm => "",
+                TokenKind::Kryoptic => "worker_write_paths = [\"tokens\"]\n",
+            },
         )
     }
 
@@ -168,7 +181,7 @@ destroy_delay_s = 1
         children[0]
     }
 
-    /// The processes that hold tokens, the oldest first.
+    /// The processes that hold tokens, the oldest first; fewer while one is replaced.
     pub fn worker_pids(&self) -> Vec<u32> {
         let service = self.service.as_ref().unwrap().child.id().to_string();
         let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
@@ -395,7 +408,11 @@ destroy_delay_s = 1
 
     /// A house with one seal for a Berlin Group bank, granted to the TPP.
     pub async fn with_seal(key: KeyAlgorithm) -> Self {
-        let house = Self::open();
+        Self::with_seal_on(TokenKind::from_env(), key).await
+    }
+
+    pub async fn with_seal_on(kind: TokenKind, key: KeyAlgorithm) -> Self {
+        let house = Self::open_on(kind);
         house.credential("seal", Purpose::Seal, key).await;
         house.apply_bank(bank("bank", &["seal"])).await.unwrap();
         house.grant("bank", &["seal"]).await;

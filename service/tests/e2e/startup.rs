@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use sealkeep_client::v1::KeyAlgorithm;
+use sealkeep_pkcs11_tests::Kind;
 
 use crate::house::{House, OFFICER, TPP, payment, write_pin};
 
@@ -107,7 +108,8 @@ fn init_refuses_to_make_a_second_first_officer() {
 /// One login with a wrong PIN, then none however often it is started, until an operator says so.
 #[test]
 fn a_wrong_pin_is_tried_once_across_restarts() {
-    let mut house = House::build();
+    // A token that never locks, should this ever fail.
+    let mut house = House::build_on(Kind::SoftHsm);
     assert!(
         house
             .sealkeepd(&["init", "--officer", OFFICER])
@@ -118,12 +120,14 @@ fn a_wrong_pin_is_tried_once_across_restarts() {
     assert!(std::path::Path::new(spy).exists(), "install opensc-pkcs11");
     let config = house.config();
     let module = house.hsm.module().display().to_string();
-    let spied = config
-        .replace(&module, spy)
-        .replace("[store]", "allow_spy = true\n[store]");
+    let spied = config.replace(&module, spy).replace(
+        "[store]",
+        "allow_spy = true\nworker_write_paths = [\"spy\"]\n[store]",
+    );
     std::fs::write(house.config_file(), spied).unwrap();
     write_pin(&house.dir().join("pin"), "not-the-pin");
-    let trace = house.dir().join("spy.log");
+    std::fs::create_dir(house.dir().join("spy")).unwrap();
+    let trace = house.dir().join("spy/log");
     let begun = Instant::now();
     for _ in 0..20 {
         let output = house

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sealkeep_client::v1::KeyAlgorithm;
+use sealkeep_client::v1::status_service_client::StatusServiceClient;
+use sealkeep_client::v1::{GetStatusRequest, KeyAlgorithm};
 use sealkeep_client::{BodySource, Error};
+use sealkeep_pkcs11_tests::Kind;
 
 use tokio::sync::watch;
 
 use crate::crash::all_intents;
-use crate::house::{House, ISOLATION_ENV, TPP, payment};
+use crate::house::{House, ISOLATION_ENV, OFFICER, TPP, payment};
 
 /// How often the worker is killed unless the environment says otherwise.
 const KILLS: u64 = 20;
@@ -20,6 +22,8 @@ const KILLS_ENV: &str = "SEALKEEP_TEST_WORKER_KILLS";
 const SIGNATURES_PER_CYCLE: u64 = 40;
 /// Callers at once.
 const CALLERS: usize = 8;
+/// How long into its life a worker is killed: it signs within the first fifty milliseconds.
+const FIRST_MOMENTS_MS: u64 = 60;
 /// From the kill to the next signature.
 const RECOVERY_MAX: Duration = Duration::from_secs(2);
 /// A worker that is stopped is found silent, ended and replaced within this time.
@@ -100,45 +104,107 @@ async fn killed_workers_are_replaced_under_load_without_a_gap_in_the_log() {
     if !has_worker() {
         return;
     }
-    let house = House::with_seal(KeyAlgorithm::EcP256).await;
-    let kills = std::env::var(KILLS_ENV).map_or(KILLS, |kills| kills.parse().unwrap());
+    // SoftHSM loses its token when a process dies in C_Login: so each worker has signed before it is killed.
+    let house = House::with_seal_on(Kind::SoftHsm, KeyAlgorithm::EcP256).await;
     let load = Load::start(&house);
-    let (mut workers, mut slowest) = (HashSet::new(), Duration::ZERO);
-    for cycle in 0..kills {
+    let mut killed = Killed::default();
+    for cycle in 0..kills() {
         load.signs(SIGNATURES_PER_CYCLE).await;
-        let worker = house.worker_pid();
-        assert!(
-            workers.insert(worker),
-            "cycle {cycle}: worker {worker} was killed before"
-        );
-        signal("-KILL", worker);
+        killed.kill(&house, house.worker_pid());
         // The rest of the house does not notice.
         assert_eq!(house.verify_log().await.faults, [], "cycle {cycle}");
-        let recovery = load.signs(1).await;
-        assert!(recovery <= RECOVERY_MAX, "cycle {cycle}: {recovery:?}");
-        slowest = slowest.max(recovery);
+        killed.wait_for_recovery(&load).await;
     }
-    let (records, failed) = load.end().await;
-    println!(
-        "{kills} kills, {} signatures, {} errors, slowest recovery {slowest:?}",
-        records.len(),
-        failed.len()
-    );
+    killed.check(&house, load).await;
+}
 
-    for error in &failed {
-        assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_are_replaced_whenever_they_are_killed_on_a_token_that_survives_it() {
+    if !has_worker() {
+        return;
     }
-    let (report, intents) = (house.verify_log().await, all_intents(&house).await);
-    assert_eq!(report.faults, []);
-    for record in &records {
-        let (_, sequence) = record.split_once('/').unwrap();
-        assert!(
-            intents.contains(&sequence.parse().unwrap()),
-            "{record} has no intent"
+    let house = House::with_seal_on(Kind::Kryoptic, KeyAlgorithm::EcP256).await;
+    let load = Load::start(&house);
+    let mut killed = Killed::default();
+    for cycle in 0..kills() {
+        let worker = killed.next_worker(&house).await;
+        // Loading, in C_Login, finding its keys, signing: every millisecond of a worker's first moments comes round.
+        let moment = Duration::from_millis(cycle % FIRST_MOMENTS_MS);
+        let _ = tokio::time::timeout(moment, load.signs(SIGNATURES_PER_CYCLE)).await;
+        killed.kill(&house, worker);
+        if cycle % 2 == 1 {
+            killed.wait_for_recovery(&load).await;
+        }
+    }
+    killed.wait_for_recovery(&load).await;
+    killed.check(&house, load).await;
+}
+
+fn kills() -> u64 {
+    std::env::var(KILLS_ENV).map_or(KILLS, |kills| kills.parse().unwrap())
+}
+
+/// What was killed, and how long it took to recover.
+#[derive(Default)]
+struct Killed {
+    workers: HashSet<u32>,
+    recoveries: Vec<Duration>,
+}
+
+impl Killed {
+    /// A worker that was not killed yet.
+    async fn next_worker(&self, house: &House) -> u32 {
+        let begun = Instant::now();
+        loop {
+            let mut workers = house.worker_pids().into_iter();
+            if let Some(worker) = workers.find(|worker| !self.workers.contains(worker)) {
+                return worker;
+            }
+            assert!(begun.elapsed() < RECOVERY_MAX, "no worker was started");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn kill(&mut self, house: &House, worker: u32) {
+        assert!(self.workers.insert(worker), "{worker} was killed before");
+        assert_eq!(house.worker_pids(), [worker]);
+        signal("-KILL", worker);
+    }
+
+    /// From the last kill to the next signature.
+    async fn wait_for_recovery(&mut self, load: &Load) {
+        let recovery = load.signs(1).await;
+        let number = self.workers.len();
+        assert!(recovery <= RECOVERY_MAX, "kill {number}: {recovery:?}");
+        self.recoveries.push(recovery);
+    }
+
+    /// Nothing was released without a record, every intent has one end, and callers heard of nothing but the outage.
+    async fn check(mut self, house: &House, load: Load) {
+        let (records, failed) = load.end().await;
+        self.recoveries.sort_unstable();
+        println!(
+            "{} kills, {} signatures, {} errors, recovery: half within {:?}, all within {:?}",
+            self.workers.len(),
+            records.len(),
+            failed.len(),
+            self.recoveries[self.recoveries.len() / 2],
+            self.recoveries[self.recoveries.len() - 1],
         );
+        for error in &failed {
+            assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+        }
+        let (report, intents) = (house.verify_log().await, all_intents(house).await);
+        assert_eq!(report.faults, []);
+        for record in &records {
+            let (_, sequence) = record.split_once('/').unwrap();
+            let sequence = sequence.parse().unwrap();
+            assert!(intents.contains(&sequence), "{record} has no intent");
+        }
+        let unknown = report.unknown_sequences.len() as u64;
+        let ends = report.released_count + report.failed_count + unknown;
+        assert_eq!(ends, intents.len() as u64, "every intent has one end");
     }
-    let ends = report.released_count + report.failed_count + report.unknown_sequences.len() as u64;
-    assert_eq!(ends, intents.len() as u64, "every intent has one end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,13 +254,29 @@ async fn a_worker_has_no_secret_in_its_environment_and_ends_with_its_service() {
         assert!(!text.contains("CARGO"), "{file}: {text}");
     }
     let status = String::from_utf8(read("status")).unwrap();
-    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    for line in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(line), "{line}: {status}");
+    }
     let limits = String::from_utf8(read("limits")).unwrap();
     let core = limits
         .lines()
         .find(|line| line.starts_with("Max core file size"))
         .unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+
+    let told = protections(&house).await;
+    let all = [
+        "no-core-dumps",
+        "no-new-privileges",
+        "files",
+        "system-calls",
+        "network",
+    ];
+    assert_eq!(told, all);
+    assert_eq!(
+        house.log().matches("the token worker is confined").count(),
+        1
+    );
 
     house.kill();
     let begun = Instant::now();
@@ -205,6 +287,14 @@ async fn a_worker_has_no_secret_in_its_environment_and_ends_with_its_service() {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+async fn protections(house: &House) -> Vec<String> {
+    let officer = house.connect(OFFICER);
+    let status = officer.call(GetStatusRequest {}, async |channel, request| {
+        StatusServiceClient::new(channel).get_status(request).await
+    });
+    status.await.unwrap().token.unwrap().protections
 }
 
 fn is_zombie(pid: u32) -> bool {

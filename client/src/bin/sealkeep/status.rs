@@ -88,6 +88,15 @@ fn token(token: &TokenStatus) -> Vec<(&'static str, String)> {
     }
     let which = format!("label {}, serial {}", token.label, token.serial_number);
     let mut facts = vec![("token", first), ("", which), ("", token.module.clone())];
+    // One that never opened has not said it yet.
+    match token.protections.is_empty() {
+        false => facts.push(("", format!("confined: {}", token.protections.join(" ")))),
+        true if token.ready => facts.push((
+            "",
+            "not confined: the module runs in the service".to_owned(),
+        )),
+        true => {}
+    }
     for (count, what) in [
         (
             token.missing_key_count,
@@ -151,6 +160,7 @@ fn to_json(status: &GetStatusResponse) -> Value {
             "missing_key_count": token.missing_key_count,
             "suspect_key_count": token.suspect_key_count,
             "problem": token.problem,
+            "protections": token.protections,
         })
     };
     let tokens = tokens(status);
@@ -213,5 +223,17 @@ mod tests {
             ..Default::default()
         };
         assert_eq!(token(&away)[0].1, "main NOT READY: PIN_REFUSED");
+    }
+
+    #[test]
+    fn says_what_confines_the_module() {
+        let mut status = TokenStatus {
+            ready: true,
+            ..TokenStatus::default()
+        };
+        let line = |status: &TokenStatus| token(status).pop().unwrap().1;
+        assert!(line(&status).starts_with("not confined"));
+        status.protections = vec!["files".into(), "network".into()];
+        assert_eq!(line(&status), "confined: files network");
     }
 }

@@ -8,6 +8,7 @@ use cryptoki_sys::{CK_RV, CK_SESSION_HANDLE};
 use serde::Deserialize;
 
 use super::{Function, Mechanism};
+use crate::escape::Escape;
 use crate::{abi, names};
 
 /// Longest delay a rule may ask for (milliseconds): tests end.
@@ -39,7 +40,7 @@ pub(crate) enum Trigger {
 }
 
 /// What happens to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// It answers this code, without the token or after it did the work.
     Return { rv: CK_RV, when: When },
@@ -53,6 +54,8 @@ pub(crate) enum Action {
     Output(OutputFault),
     /// Something happens to the token just before.
     Token(Event),
+    /// It tries something that a module has no business with.
+    Escape(Escape),
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -122,6 +125,7 @@ struct RuleText {
     die: Option<Death>,
     output: Option<OutputFault>,
     event: Option<Event>,
+    escape: Option<Escape>,
 }
 
 #[derive(Deserialize)]
@@ -140,7 +144,7 @@ impl TryFrom<RuleText> for Rule {
             name => Some(Function::try_from(name.to_owned())?),
         };
         let action = text.action()?;
-        if let (Action::Output(_), function) = (action, &function) {
+        if let (Action::Output(_), function) = (&action, &function) {
             let gives = |name: &str| {
                 abi::FUNCTIONS
                     .iter()
@@ -197,11 +201,13 @@ impl RuleText {
             self.die.map(Action::Die),
             self.output.map(Action::Output),
             self.event.map(Action::Token),
+            self.escape.clone().map(Action::Escape),
         ];
         match actions.into_iter().flatten().collect::<Vec<_>>().as_slice() {
-            [action] => Ok(*action),
+            [action] => Ok(action.clone()),
             _ => Err(
-                "a rule has exactly one of rv, delay_ms, hang, die, output and event".to_owned(),
+                "a rule has exactly one of rv, delay_ms, hang, die, output, event and escape"
+                    .to_owned(),
             ),
         }
     }

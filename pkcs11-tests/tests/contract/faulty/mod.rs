@@ -3,7 +3,9 @@
 //! `module` tests the faulty module itself. `table` is the fault table: every fault, what the caller sees and what the
 //! token must not see. `ladder` is the part of the table that needs a backend that initialises again or can replace a
 //! process. `storm` is many operations under random faults. `remote` is a real connection that stalls and is cut.
+//! `confine` is a module that is hostile.
 
+mod confine;
 mod ladder;
 mod module;
 mod remote;
@@ -13,7 +15,7 @@ mod table;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sealkeep_pkcs11_tests::{Case, SoftHsm};
+use sealkeep_pkcs11_tests::{Case, TestToken};
 use sealkeep_service::backend::pkcs11::Pkcs11Config;
 use serde_json::Value;
 
@@ -68,11 +70,11 @@ pub(crate) fn faulty_case_of(module_path: &'static str, name: &'static str) -> C
         .env("P11FAULT_TRACE", |hsm| trace(hsm).into())
 }
 
-fn script(hsm: &SoftHsm) -> PathBuf {
+fn script(hsm: &TestToken) -> PathBuf {
     hsm.dir().join("faults.toml")
 }
 
-fn trace(hsm: &SoftHsm) -> PathBuf {
+fn trace(hsm: &TestToken) -> PathBuf {
     hsm.dir().join("trace.jsonl")
 }
 
@@ -86,7 +88,7 @@ pub(crate) fn faulty_module() -> PathBuf {
 
 impl Faulty {
     /// Breaks nothing yet.
-    pub(crate) fn new(hsm: &SoftHsm) -> Self {
+    pub(crate) fn new(hsm: &TestToken) -> Self {
         let (script, trace) = (script(hsm), trace(hsm));
         let faulty = Self {
             module: faulty_module(),
@@ -106,7 +108,7 @@ impl Faulty {
         std::fs::rename(new, &self.script).unwrap();
     }
 
-    pub(crate) fn config(&self, hsm: &SoftHsm) -> Pkcs11Config {
+    pub(crate) fn config(&self, hsm: &TestToken) -> Pkcs11Config {
         Pkcs11Config {
             module: self.module.clone(),
             ..config(hsm)
@@ -114,7 +116,7 @@ impl Faulty {
     }
 
     /// A backend on the faulty module.
-    pub(crate) fn start(&self, hsm: &SoftHsm) -> Backend {
+    pub(crate) fn start(&self, hsm: &TestToken) -> Backend {
         start_with(hsm, self.config(hsm), hsm.pin()).unwrap()
     }
 

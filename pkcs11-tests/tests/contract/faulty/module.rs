@@ -12,7 +12,7 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
-use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_pkcs11_tests::TestToken;
 use serde_json::Value;
 
 use super::{Faulty, faulty_case, faulty_case_of, faulty_module};
@@ -36,7 +36,7 @@ fn initialised() -> Pkcs11 {
     context
 }
 
-fn slot_of(context: &Pkcs11, hsm: &SoftHsm) -> Slot {
+fn slot_of(context: &Pkcs11, hsm: &TestToken) -> Slot {
     let slots = context.get_slots_with_token().unwrap();
     let ours =
         |slot: &Slot| context.get_token_info(*slot).unwrap().label().trim_end() == hsm.label();
@@ -44,7 +44,7 @@ fn slot_of(context: &Pkcs11, hsm: &SoftHsm) -> Slot {
 }
 
 impl App {
-    fn start(hsm: &SoftHsm) -> Self {
+    fn start(hsm: &TestToken) -> Self {
         let context = initialised();
         let slot = slot_of(&context, hsm);
         let session = context.open_rw_session_no_drop(slot).unwrap();
@@ -121,7 +121,7 @@ impl App {
     }
 
     /// Finalizes, and starts again with a new login.
-    fn restart(self, hsm: &SoftHsm) -> Self {
+    fn restart(self, hsm: &TestToken) -> Self {
         self.session.close().unwrap();
         self.context.finalize().unwrap();
         Self::start(hsm)
@@ -129,7 +129,7 @@ impl App {
 }
 
 /// What no part of a process may do to another: ends the module, starts it and logs in. The sessions keep the login.
-pub(super) fn reset_and_log_in(hsm: &SoftHsm) -> Vec<Session> {
+pub(super) fn reset_and_log_in(hsm: &TestToken) -> Vec<Session> {
     Pkcs11::new(faulty_module()).unwrap().finalize().unwrap();
     let app = App::start(hsm);
     // Session numbers begin anew: those that others remember are alive again.
@@ -145,7 +145,7 @@ fn rv<T: std::fmt::Debug>(outcome: Result<T, Error>) -> RvError {
 }
 
 /// A foreign application in a process of its own. What it does wrong is not ours: it is not traced.
-fn tool(hsm: &SoftHsm, arguments: &[&str]) -> Output {
+fn tool(hsm: &TestToken, arguments: &[&str]) -> Output {
     let mut command = Command::new("pkcs11-tool");
     command
         .arg("--module")
@@ -273,7 +273,7 @@ fn refuses_to_initialise_with_a_script_it_does_not_understand() {
 
 /// A key's signature through the handle it had before the module was initialised again.
 fn sign_with_old_handles(
-    hsm: &SoftHsm,
+    hsm: &TestToken,
     app: App,
     keys: &[ObjectHandle],
 ) -> (App, Vec<Result<Vec<u8>, Error>>) {

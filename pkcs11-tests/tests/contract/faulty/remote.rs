@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sealkeep_pkcs11_tests::{Case, RemoteHsm, SoftHsm};
+use sealkeep_pkcs11_tests::{Case, RemoteHsm, TestToken};
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_service::backend::pkcs11::Pkcs11Config;
 use sealkeep_service::backend::{BackendError, GeneratedKey, KeyBackend, KeySpec};
@@ -23,7 +23,7 @@ fn remote_case(name: &'static str) -> Case {
         .env(RemoteHsm::ADDRESS_ENV, |hsm| RemoteHsm::address(hsm).into())
 }
 
-fn start_remote(hsm: &SoftHsm) -> Backend {
+fn start_remote(hsm: &TestToken) -> Backend {
     let config = Pkcs11Config {
         module: RemoteHsm::module(),
         ..config(hsm)

@@ -103,7 +103,7 @@ fn keys(backend: &Backend) -> Vec<GeneratedKey> {
     (0..4).map(|_| generate(backend, KeySpec::EcP256)).collect()
 }
 
-fn start(hsm: &sealkeep_pkcs11_tests::SoftHsm, faulty: &Faulty) -> (Backend, Vec<GeneratedKey>) {
+fn start(hsm: &sealkeep_pkcs11_tests::TestToken, faulty: &Faulty) -> (Backend, Vec<GeneratedKey>) {
     // So from the start: handles that were given out before would be worth nothing.
     faulty.script("[token]\nhandles = 'permuted'");
     let backend = faulty.start(hsm);

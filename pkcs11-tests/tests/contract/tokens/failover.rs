@@ -16,7 +16,7 @@ const SILENCE_COSTS_MAX: Duration = Duration::from_millis(900);
 /// Beyond a deadline, on a busy machine.
 const ANSWER_LATE_MAX: Duration = Duration::from_millis(500);
 
-fn replicated(hsm: &sealkeep_pkcs11_tests::SoftHsm, pair: &Pair) -> OutsideKey {
+fn replicated(hsm: &sealkeep_pkcs11_tests::TestToken, pair: &Pair) -> OutsideKey {
     let key = OutsideKey::p256(hsm);
     for label in super::pair::LABELS {
         key.import(hsm, label);

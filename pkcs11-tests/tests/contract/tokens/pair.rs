@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sealkeep_pkcs11_tests::{Case, SoftHsm};
+use sealkeep_pkcs11_tests::{Case, TestToken};
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 use sealkeep_service::backend::pkcs11::Pkcs11Config;
 use sealkeep_service::backend::tokens::{MemberConfig, RawSignature, Replica, TokenSet, Tokens};
@@ -13,7 +13,7 @@ use sealkeep_service::backend::worker::TokenWorker;
 use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeyRef, TokenInfo};
 use tokio::runtime::Runtime;
 
-use crate::support::{config, later, worker_config};
+use crate::support::{config, later, on_softhsm, worker_config};
 
 pub(crate) const SCHEME: SignatureScheme = SignatureScheme::EcdsaP256Sha256;
 /// The labels of the two tokens; the first is the one every case has.
@@ -23,7 +23,8 @@ pub(crate) const SET: &str = "pair";
 
 /// A case with a second token in its folder.
 pub(crate) fn case_of(module_path: &'static str, name: &'static str) -> Case {
-    crate::faulty::faulty_case_of(module_path, name).prepared(|hsm| hsm.add_token(LABELS[1]))
+    let case = on_softhsm(crate::faulty::faulty_case_of(module_path, name));
+    case.prepared(|hsm| hsm.add_token(LABELS[1]))
 }
 
 /// A test in its own process, with two tokens.
@@ -32,7 +33,7 @@ macro_rules! pair_case {
         #[test]
         fn $name() {
             crate::tokens::pair::case_of(module_path!(), stringify!($name))
-                .run(|$hsm: &sealkeep_pkcs11_tests::SoftHsm| $body);
+                .run(|$hsm: &sealkeep_pkcs11_tests::TestToken| $body);
         }
     };
 }
@@ -46,7 +47,7 @@ pub(crate) struct OutsideKey {
 }
 
 impl OutsideKey {
-    pub(crate) fn p256(hsm: &SoftHsm) -> Self {
+    pub(crate) fn p256(hsm: &TestToken) -> Self {
         let id = KeyId::random();
         let (file, spki) = (
             hsm.dir().join(format!("{id}.pem")),
@@ -81,12 +82,12 @@ impl OutsideKey {
     }
 
     /// Puts it into a token, under its id.
-    pub(crate) fn import(&self, hsm: &SoftHsm, label: &str) {
+    pub(crate) fn import(&self, hsm: &TestToken, label: &str) {
         self.import_as(hsm, label, self.key.id);
     }
 
     /// Puts it into a token under another id.
-    pub(crate) fn import_as(&self, hsm: &SoftHsm, label: &str, id: KeyId) {
+    pub(crate) fn import_as(&self, hsm: &TestToken, label: &str, id: KeyId) {
         hsm.import_key(label, &id.to_string(), &self.file);
     }
 }
@@ -100,13 +101,13 @@ pub(crate) struct Pair {
 
 impl Pair {
     /// Both tokens by the real module, open.
-    pub(crate) fn open(hsm: &SoftHsm) -> Self {
+    pub(crate) fn open(hsm: &TestToken) -> Self {
         Self::open_with(hsm, |_, config| config)
     }
 
     /// Both tokens, their configurations changed; open.
     pub(crate) fn open_with(
-        hsm: &SoftHsm,
+        hsm: &TestToken,
         change: impl Fn(usize, Pkcs11Config) -> Pkcs11Config,
     ) -> Self {
         let workers = [(); 2].map(|()| Arc::new(Mutex::new(None)));
@@ -117,7 +118,7 @@ impl Pair {
                 ..config(hsm)
             };
             let mut config = worker_config(hsm, change(place, token));
-            config.pin_marker = hsm.dir().join(format!("pin-refused-{place}"));
+            config.pin_marker = hsm.dir().join(format!("pin-{place}/refused"));
             let (about, pin) = (
                 TokenInfo::closed(&config.token.name, LABELS[place], None, ""),
                 hsm.pin(),

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 
 use super::key_table::KnownKey;
 use super::objects::Verdict;
-use super::recovery::Fault;
+use super::recovery::{Class, Fault};
 use crate::backend::{BackendError, Unwrapped};
 
 /// Encrypted to every key before it is used. It never leaves this module.
@@ -86,7 +86,7 @@ impl DecryptInput {
     }
 
     /// Lets the token work.
-    pub(super) fn run(&self, session: &Session, key: ObjectHandle) -> Result<Unwrapped, Fault> {
+    fn run(&self, session: &Session, key: ObjectHandle) -> Result<Unwrapped, Fault> {
         match self {
             Self::Oaep {
                 hash,
@@ -126,6 +126,25 @@ fn did_not_fit(fault: &Fault) -> bool {
         RvError::FunctionFailed,
     ];
     fault.is_from_decrypt() && fault.rv().is_some_and(|rv| unfit.contains(&rv))
+}
+
+/// As [`DecryptInput::run`], for a token that answers to wrong padding as a broken device does (kryoptic:
+/// `CKR_DEVICE_ERROR`). If it still decrypts what we encrypt to the key ourselves, it was the sender's fault.
+pub(super) fn run(
+    input: &DecryptInput,
+    session: &Session,
+    key: &KnownKey,
+) -> Result<Unwrapped, Fault> {
+    let outcome = input.run(session, key.handle);
+    match &outcome {
+        Err(fault) if fault.is_from_decrypt() && fault.class() == Class::Device => {
+            match self_test(session, key) {
+                Ok(Ok(_)) => Ok(None),
+                _ => outcome,
+            }
+        }
+        _ => outcome,
+    }
 }
 
 fn oaep(hash: OaepHash) -> Mechanism<'static> {

@@ -181,7 +181,10 @@ impl Keeper {
         let outcome = self.with_session_if(
             |_| true,
             |session| match self.link.keys.handle_in(key, session.login)? {
-                Ok(handle) => Ok(Ok(input.run(session, handle)?)),
+                Ok(handle) => {
+                    let key = key.under(handle, session.login);
+                    Ok(Ok(decrypt::run(input, session, &key)?))
+                }
                 Err(error) => Ok(Err(error)),
             },
         );

@@ -15,6 +15,7 @@ use super::recovery::Fault;
 use crate::backend::{BackendError, KeyId, KeyRef, KeyUsage};
 
 /// A private key whose public key was compared with its pin.
+#[derive(Clone)]
 pub(super) struct KnownKey {
     pub(super) id: KeyId,
     pub(super) public: PublicKey,
@@ -26,6 +27,15 @@ pub(super) struct KnownKey {
 }
 
 impl KnownKey {
+    /// The same key as another login knows it.
+    pub(super) fn under(&self, handle: ObjectHandle, login: u64) -> Self {
+        Self {
+            handle,
+            login,
+            ..self.clone()
+        }
+    }
+
     pub(super) fn key_ref(&self) -> KeyRef {
         KeyRef {
             id: self.id,

@@ -82,6 +82,7 @@ pub use config::{
 };
 pub use counts::Counts;
 pub use pin_marker::clear_pin_marker;
+pub(in crate::backend) use pin_marker::make_directory;
 
 /// How long dropping a backend waits for its threads (seconds): the longest key generation, not a token that hangs.
 pub const END_WAIT_SECONDS_MAX: u64 = 10;

@@ -57,6 +57,7 @@ impl Observer {
             problem,
             session_count: u32::try_from(sessions).unwrap_or(u32::MAX),
             key_count: u32::try_from(self.link.keys.len()).unwrap_or(u32::MAX),
+            protections: Vec::new(),
         }
     }
 

@@ -2,17 +2,20 @@
 //!
 //! In: the path of the marker. Out: whether a login may be tried. Tokens lock after a few wrong PINs, and a service
 //! that is restarted by its supervisor tries again each time: so a refusal is written to disk, and while the file is
-//! there no `C_Login` is made. Only an operator clears it. It never holds the PIN or anything derived from it.
+//! there no `C_Login` is made. Only an operator clears it. It never holds the PIN or anything derived from it. It has a
+//! directory of its own: whoever keeps it must be able to write there, and nowhere else.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::backend::BackendError;
 
 /// Access to the marker: the service user only.
 const MARKER_MODE: u32 = 0o600;
+/// Access to its directory.
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// A marker that lies ready before the login, so that a full disk cannot make us forget the refusal.
 pub(super) struct ReadyMarker {
@@ -27,6 +30,7 @@ impl ReadyMarker {
     /// [`BackendError::PinRefused`] if a PIN was refused before; [`BackendError::PinMarker`] if that cannot be found
     /// out or could not be recorded.
     pub(super) fn prepare(marker: &Path) -> Result<Self, BackendError> {
+        make_directory(marker)?;
         let present = marker.try_exists().map_err(|e| unusable(marker, &e))?;
         if present {
             return Err(BackendError::PinRefused {
@@ -62,6 +66,18 @@ impl ReadyMarker {
     }
 }
 
+/// Makes the directory of the marker, unless it is there. What it lies in must be.
+///
+/// # Errors
+/// [`BackendError::PinMarker`] when that cannot be done.
+pub(in crate::backend) fn make_directory(marker: &Path) -> Result<(), BackendError> {
+    let directory = directory(marker);
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(unusable(marker, &e)),
+        _ => Ok(()),
+    }
+}
+
 /// Lets the next start try the PIN again. For operators, after the PIN was corrected. `false`: there was no marker.
 ///
 /// # Errors
@@ -89,11 +105,14 @@ fn write_draft(draft: &Path) -> io::Result<()> {
 
 /// A rename or removal is durable only once its directory is (fsync(2)).
 fn flush_directory(file: &Path) -> io::Result<()> {
-    let directory = match file.parent() {
+    File::open(directory(file))?.sync_all()
+}
+
+fn directory(file: &Path) -> &Path {
+    match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    File::open(directory)?.sync_all()
+    }
 }
 
 fn unusable(marker: &Path, problem: &io::Error) -> BackendError {
@@ -114,14 +133,12 @@ mod tests {
     #[test]
     fn latched_marker_refuses_until_it_is_cleared() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("token.pin");
+        let path = dir.path().join("pin/refused");
         ReadyMarker::prepare(&path).unwrap().latch().unwrap();
 
         assert_eq!(fs::read(&path).unwrap(), b"refused\n");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(directory(&path))), (0o600, 0o700));
         for _ in 0..3 {
             let error = ReadyMarker::prepare(&path).err().unwrap();
             assert_eq!(
@@ -134,13 +151,13 @@ mod tests {
         assert!(clear_pin_marker(&path).unwrap());
         assert!(!clear_pin_marker(&path).unwrap());
         ReadyMarker::prepare(&path).unwrap().discard();
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(dir.path().join("pin")).unwrap().count(), 0);
     }
 
     #[test]
     fn refuses_before_the_login_when_the_refusal_could_not_be_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let error = ReadyMarker::prepare(&dir.path().join("absent/token.pin"))
+        let error = ReadyMarker::prepare(&dir.path().join("absent/pin/refused"))
             .err()
             .unwrap();
         assert_eq!(error.reason(), "PIN_MARKER");

@@ -22,8 +22,9 @@ const PROGRAM: &str = "/proc/self/exe";
 pub(super) const TERM_TO_KILL: Duration = Duration::from_millis(500);
 /// What of the service's environment a worker gets, unless configured: where modules look for their configuration. A
 /// name that ends in `*` stands for all that begin so.
-pub const ENVIRONMENT_DEFAULT: [&str; 12] = [
+pub const ENVIRONMENT_DEFAULT: [&str; 13] = [
     "SOFTHSM2_CONF",
+    "KRYOPTIC_CONF",
     "PKCS11SPY*",
     "P11FAULT*",
     "P11_KIT_*",

@@ -104,6 +104,20 @@ pub(super) struct Start {
     pin: String,
     #[prost(string, optional, tag = "10")]
     pub(super) init_string: Option<String>,
+    /// Absent: the worker is not confined.
+    #[prost(message, optional, tag = "11")]
+    confinement: Option<ConfinementMessage>,
+}
+
+/// See [`Confinement`](super::Confinement).
+#[derive(Clone, PartialEq, prost::Message)]
+struct ConfinementMessage {
+    #[prost(string, repeated, tag = "1")]
+    read_paths: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    write_paths: Vec<String>,
+    #[prost(bool, tag = "3")]
+    network: bool,
 }
 
 /// The worker is logged in.
@@ -115,6 +129,9 @@ pub(super) struct Started {
     pub(super) manufacturer: String,
     #[prost(string, tag = "3")]
     pub(super) module: String,
+    /// Places in `Protection::ALL`.
+    #[prost(uint32, repeated, tag = "4")]
+    protections: Vec<u32>,
 }
 
 /// How the worker is, said unasked and often.

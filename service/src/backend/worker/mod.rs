@@ -12,11 +12,13 @@
 //! ```
 //!
 //! The PIN goes over the socket pair once for each worker and is wiped on both sides; the service does not keep it. The
-//! worker gets no other descriptor, a reduced environment and no way to gain privileges. It never kills a worker inside
-//! `C_Login`, and never tries a refused PIN again.
+//! worker gets no other descriptor, a reduced environment and no way to gain privileges, and gives up the files, sockets
+//! and system calls that it does not need before it loads the module ([`Confinement`]). Never: a worker that is killed
+//! inside `C_Login`, or a refused PIN that is tried again.
 
 mod child;
 mod client;
+mod confine;
 mod frame;
 mod message;
 mod restart;
@@ -42,6 +44,7 @@ use crate::process;
 
 pub use child::ENVIRONMENT_DEFAULT;
 pub use client::TokenWorker;
+pub use confine::Confinement;
 pub use restart::CRASHES_PER_MINUTE_MAX_DEFAULT;
 pub use serve::serve;
 
@@ -59,6 +62,8 @@ pub struct WorkerConfig {
     pub arguments: Vec<OsString>,
     /// Names of the variables that the worker inherits; see [`ENVIRONMENT_DEFAULT`].
     pub environment: Vec<String>,
+    /// What the worker may use; `None`: whatever the service may.
+    pub confinement: Option<Confinement>,
     /// Crashes in a minute after which no worker is started for half a minute.
     pub crashes_per_minute_max: u32,
 }

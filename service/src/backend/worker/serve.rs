@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -14,13 +15,18 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::confine::confine;
 use super::frame;
 use super::message::{
     Answer, FromWorker, Generate, Key, Keys, Nothing, Request, Sign, Start, Started, Status,
     ToWorker, error_json,
 };
-use crate::backend::pkcs11::{BoxWaiter, Observer, Pkcs11Backend, TokenWatch, Waiter};
-use crate::backend::{Adopted, BackendError, GeneratedKey, KeyBackend, Tally, Unwrapped};
+use crate::backend::pkcs11::{
+    BoxWaiter, Observer, Pkcs11Backend, TokenWatch, Waiter, make_directory,
+};
+use crate::backend::{
+    Adopted, BackendError, GeneratedKey, KeyBackend, Protection, Tally, Unwrapped,
+};
 use crate::clock::monotonic;
 
 /// Read from the socket at once (bytes): hundreds of requests.
@@ -44,15 +50,18 @@ pub fn serve(mut socket: UnixStream, stopping: Arc<AtomicBool>) -> io::Result<()
             "the first message does not start anything",
         ));
     };
-    let mut backend = match begin(start, &outbox) {
-        Ok(backend) => backend,
+    let (mut backend, protections) = match begin(start, &outbox) {
+        Ok(begun) => begun,
         Err(error) => {
             outbox.say(id, Answer::Error(error_json(&error)));
             return Ok(());
         }
     };
     outbox.watch(backend.observer());
-    outbox.say(id, Answer::Started(Started::from(&backend.info())));
+    outbox.say(
+        id,
+        Answer::Started(Started::new(&backend.info(), &protections)),
+    );
     let ticker = Ticker::start(Arc::clone(&outbox))?;
     let open = Arc::new(Open::default());
     // Only now: what is read ahead of the first message could hold the PIN.
@@ -72,9 +81,18 @@ pub fn serve(mut socket: UnixStream, stopping: Arc<AtomicBool>) -> io::Result<()
     outcome
 }
 
-fn begin(mut start: Start, outbox: &Arc<Outbox>) -> Result<Pkcs11Backend, BackendError> {
-    let (config, marker, pin) = (start.config(), start.pin_marker.clone(), start.take_pin());
-    Pkcs11Backend::start_watched(config, pin, marker.into(), Arc::clone(outbox) as _)
+/// Confines the process, then loads the module: nothing of the module's runs before.
+fn begin(
+    mut start: Start,
+    outbox: &Arc<Outbox>,
+) -> Result<(Pkcs11Backend, Vec<Protection>), BackendError> {
+    let (config, marker) = (start.config(), PathBuf::from(&start.pin_marker));
+    make_directory(&marker)?;
+    let protections = confine(&start)?;
+    let pin = start.take_pin();
+    let watch = Arc::clone(outbox) as _;
+    let backend = Pkcs11Backend::start_watched(config, pin, marker, watch)?;
+    Ok((backend, protections))
 }
 
 /// Hands one request to the backend, with a waiter that answers over the socket.

@@ -238,6 +238,7 @@ impl Shared {
     /// The worker has found the token.
     pub(super) fn learned(&self, started: Started) {
         let mut state = self.lock();
+        state.info.protections = started.protections();
         state.info.serial = started.serial;
         state.info.manufacturer = started.manufacturer;
         state.info.module = started.module;

@@ -21,9 +21,9 @@ use super::restart::{Next, RestartPlan};
 use super::shared::{Phase, Shared, unavailable};
 use super::verdict;
 use super::wire::Wire;
-use super::{PinSource, WorkerConfig};
-use crate::backend::BackendError;
+use super::{Confinement, PinSource, WorkerConfig};
 use crate::backend::pkcs11::END_WAIT_SECONDS_MAX;
+use crate::backend::{BackendError, Protection};
 use crate::clock::monotonic;
 
 /// How often the worker is judged.
@@ -193,7 +193,12 @@ impl Life<'_> {
             .spawn()
             .map_err(|error| unavailable(&format!("cannot be started: {error}")))?;
         let marker = self.config.pin_marker.to_string_lossy().into_owned();
-        let start = Start::new(&self.config.token, marker, &secret);
+        let start = Start::new(
+            &self.config.token,
+            self.config.confinement.as_ref(),
+            marker,
+            &secret,
+        );
         let started = self.ask(&wire, Request::Start(start));
         let mut state = self.shared.lock();
         state.workers_started += 1;
@@ -246,7 +251,10 @@ impl Life<'_> {
 
     async fn become_ready(&self, wire: &Wire, started: Answering) -> Result<(), BackendError> {
         match answered(started).await? {
-            Answer::Started(started) => self.shared.learned(started),
+            Answer::Started(started) => {
+                self.say_protections(&started.protections());
+                self.shared.learned(started);
+            }
             _ => return Err(unavailable("it did not say that it started")),
         }
         let keys: Vec<Key> = self.shared.wanted().iter().map(Into::into).collect();
@@ -271,6 +279,34 @@ impl Life<'_> {
             "token worker ready again"
         );
         Ok(())
+    }
+}
+
+impl Life<'_> {
+    /// Once, and again when it changes: the kernel is the same for every worker, the configured files need not be.
+    fn say_protections(&self, applied: &[Protection]) {
+        if self.shared.info().protections == applied {
+            return;
+        }
+        let names = |list: &[Protection]| {
+            list.iter()
+                .map(|it| it.name())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        tracing::info!(protections = names(applied), "the token worker is confined");
+        let wanted = Confinement::protections(self.config.confinement.as_ref());
+        let lacking: Vec<_> = wanted
+            .into_iter()
+            .filter(|it| !applied.contains(it))
+            .collect();
+        if !lacking.is_empty() {
+            let protections = names(&lacking);
+            tracing::warn!(
+                protections,
+                "this kernel cannot confine the token worker as configured"
+            );
+        }
     }
 }
 

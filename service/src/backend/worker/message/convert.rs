@@ -2,24 +2,28 @@
 //!
 //! In: what was asked or answered. Out: the same, or `None` where a message lacks what it must have.
 
+use std::path::PathBuf;
+
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 use sealkeep_profiles::format::jwe::{KeyManagement, OaepHash, TokenWork};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::super::Confinement;
 use super::{
-    CountsMessage, Decrypt, Entry, Evidence, Generate, Generated, Key, Limits, Report, Secret,
-    Sign, Start, Started, Work,
+    ConfinementMessage, CountsMessage, Decrypt, Entry, Evidence, Generate, Generated, Key, Limits,
+    Report, Secret, Sign, Start, Started, Work,
 };
 use crate::backend::pkcs11::{Counts, Pkcs11Config};
 use crate::backend::{
     Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef, KeySpec, KeyUsage,
-    TokenInfo, Unwrapped,
+    Protection, TokenInfo, Unwrapped,
 };
 
 impl Start {
     pub(in super::super) fn new(
         config: &Pkcs11Config,
+        confinement: Option<&Confinement>,
         pin_marker: String,
         pin: &SecretString,
     ) -> Self {
@@ -34,6 +38,7 @@ impl Start {
         start.allow_spy = config.allow_spy;
         start.init_string.clone_from(&config.init_string);
         start.pin_marker = pin_marker;
+        start.confinement = confinement.map(ConfinementMessage::from);
         pin.expose_secret().clone_into(&mut start.pin);
         start
     }
@@ -41,6 +46,17 @@ impl Start {
     /// Takes the PIN out; none is left behind.
     pub(in super::super) fn take_pin(&mut self) -> SecretString {
         SecretString::from(std::mem::take(&mut self.pin))
+    }
+
+    /// `None`: the worker keeps what it has.
+    pub(in super::super) fn confinement(&self) -> Option<Confinement> {
+        let message = self.confinement.as_ref()?;
+        let paths = |texts: &[String]| texts.iter().map(Into::into).collect();
+        Some(Confinement {
+            read_paths: paths(&message.read_paths),
+            write_paths: paths(&message.write_paths),
+            network: message.network,
+        })
     }
 
     pub(in super::super) fn config(&self) -> Pkcs11Config {
@@ -54,6 +70,21 @@ impl Start {
             queue_length_max: self.queue_length_max.try_into().unwrap_or(usize::MAX),
             allow_spy: self.allow_spy,
             init_string: self.init_string.clone(),
+        }
+    }
+}
+
+impl From<&Confinement> for ConfinementMessage {
+    fn from(confinement: &Confinement) -> Self {
+        // As the module's path, these are UTF-8.
+        let texts = |paths: &[PathBuf]| {
+            let texts = paths.iter().map(|path| path.to_string_lossy().into_owned());
+            texts.collect()
+        };
+        Self {
+            read_paths: texts(&confinement.read_paths),
+            write_paths: texts(&confinement.write_paths),
+            network: confinement.network,
         }
     }
 }
@@ -350,13 +381,23 @@ impl CountsMessage {
     }
 }
 
-impl From<&TokenInfo> for Started {
-    fn from(info: &TokenInfo) -> Self {
+impl Started {
+    pub(in super::super) fn new(info: &TokenInfo, protections: &[Protection]) -> Self {
+        let place = |wanted: &Protection| Protection::ALL.iter().position(|it| it == wanted);
+        let places = protections.iter().filter_map(place);
         Self {
             serial: info.serial.clone(),
             manufacturer: info.manufacturer.clone(),
             module: info.module.clone(),
+            protections: places.map(|place| place as u32).collect(),
         }
+    }
+
+    pub(in super::super) fn protections(&self) -> Vec<Protection> {
+        let places = self.protections.iter();
+        places
+            .filter_map(|place| Protection::ALL.get(*place as usize).copied())
+            .collect()
     }
 }
 
@@ -373,8 +414,6 @@ pub(in super::super) fn error_of_json(json: &str) -> BackendError {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use prost::Message;
 
     use super::super::{Request, ToWorker};
@@ -476,7 +515,14 @@ mod tests {
             allow_spy: false,
             init_string: Some("configdir='x'".to_owned()),
         };
-        let start = Start::new(&config, "/x".to_owned(), &SecretString::from("648219"));
+        let confinement = Confinement {
+            write_paths: vec!["/var/lib/token".into()],
+            network: true,
+            ..Confinement::default()
+        };
+        let pin = SecretString::from("648219");
+        let start = Start::new(&config, Some(&confinement), "/x".to_owned(), &pin);
+        assert_eq!(start.confinement(), Some(confinement));
         let message = ToWorker {
             id: 1,
             patience_us: 0,

@@ -1,0 +1,1 @@
+//! Nothing: this package only says which kryoptic `deploy/kryoptic.sh` builds, and with what.

@@ -1,0 +1,196 @@
+//! Which files a worker may use.
+//!
+//! In: the configuration, the module's path, the environment that the worker has. Out: what may be read, and what may
+//! be written. Never: `/etc` or the service's own directory as a whole, where its keys and database are.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::Confinement;
+use crate::backend::BackendError;
+
+/// What every program on the machine may know: libraries, and what they look up when they are loaded or asked for a
+/// random number, a time or a host. Those that a distribution does not have are left out.
+const SYSTEM: [&str; 35] = [
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/opt",
+    "/nix/store",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/ssl/openssl.cnf",
+    "/etc/pki/tls/openssl.cnf",
+    "/etc/crypto-policies",
+    "/etc/pkcs11",
+    "/etc/softhsm",
+    "/etc/localtime",
+    "/etc/nsswitch.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/resolv.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/passwd",
+    "/etc/group",
+    "/dev/null",
+    "/dev/zero",
+    "/dev/random",
+    "/dev/urandom",
+    "/proc/self",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/filesystems",
+    "/proc/sys",
+    "/sys/devices/system/cpu",
+    "/run/systemd/resolve",
+];
+/// Where every program may write.
+const SINKS: [&str; 1] = ["/dev/null"];
+/// Names SoftHSM's configuration.
+const SOFTHSM_ENV: &str = "SOFTHSM2_CONF";
+/// Where it is unless named.
+const SOFTHSM_CONF: &str = "/etc/softhsm/softhsm2.conf";
+
+/// Files and directories, with all that is in them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Allowed {
+    pub(super) read: Vec<PathBuf>,
+    pub(super) write: Vec<PathBuf>,
+}
+
+impl Allowed {
+    /// # Errors
+    /// [`BackendError::ConfigInvalid`] for a configured path that is not there.
+    pub(super) fn of(
+        wanted: &Confinement,
+        module: &Path,
+        marker_directory: &Path,
+    ) -> Result<Self, BackendError> {
+        check("token.worker_read_paths", &wanted.read_paths)?;
+        check("token.worker_write_paths", &wanted.write_paths)?;
+        let environment: Vec<_> = std::env::vars_os().collect();
+        let is_file = |path: &Path| path.is_file();
+        let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+        read.push(module.to_owned());
+        read.extend(named_files(&environment, is_file));
+        read.extend_from_slice(&wanted.read_paths);
+        let mut write: Vec<PathBuf> = SINKS.iter().map(PathBuf::from).collect();
+        write.push(marker_directory.to_owned());
+        write.extend_from_slice(&wanted.write_paths);
+        // The reference token keeps its keys in files and says where.
+        let softhsm = softhsm_conf(&environment, module);
+        let text = softhsm.and_then(|conf| std::fs::read_to_string(conf).ok());
+        write.extend(text.as_deref().and_then(token_directory));
+        Ok(Self { read, write })
+    }
+}
+
+/// What somebody wrote down must be there: a rule for nothing would be left out in silence.
+fn check(field: &'static str, paths: &[PathBuf]) -> Result<(), BackendError> {
+    match paths.iter().find(|path| !path.exists()) {
+        None => Ok(()),
+        Some(absent) => Err(BackendError::ConfigInvalid {
+            field: field.into(),
+            rule: format!("{} is not there", absent.display()),
+        }),
+    }
+}
+
+/// Files that variables name: the operator has chosen the worker's variables for just that. Not directories: `HOME` may
+/// be where the service keeps everything.
+fn named_files(
+    environment: &[(OsString, OsString)],
+    is_file: impl Fn(&Path) -> bool,
+) -> Vec<PathBuf> {
+    let values = environment.iter().map(|(_, value)| PathBuf::from(value));
+    values
+        .filter(|path| path.is_absolute() && is_file(path))
+        .collect()
+}
+
+fn softhsm_conf(environment: &[(OsString, OsString)], module: &Path) -> Option<PathBuf> {
+    let named = environment.iter().find(|(name, _)| name == SOFTHSM_ENV);
+    if let Some((_, value)) = named {
+        return Some(value.into());
+    }
+    let name = module.file_name().and_then(OsStr::to_str)?;
+    name.starts_with("libsofthsm2")
+        .then(|| PathBuf::from(SOFTHSM_CONF))
+}
+
+/// `directories.tokendir` of softhsm2.conf(5).
+fn token_directory(conf: &str) -> Option<PathBuf> {
+    let settings = conf.lines().filter_map(|line| line.split_once('='));
+    let directory = settings
+        .filter(|(name, _)| name.trim() == "directories.tokendir")
+        .map(|(_, value)| PathBuf::from(value.trim()));
+    directory.last().filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(list: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        list.iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect()
+    }
+
+    #[test]
+    fn variables_open_the_files_they_name_and_no_directory() {
+        let environment = variables(&[
+            ("SOFTHSM2_CONF", "/etc/token.conf"),
+            ("HOME", "/var/lib/sealkeep"),
+            ("PATH", "/usr/bin:/bin"),
+            ("RUST_LOG", "info"),
+            ("RELATIVE", "token.conf"),
+        ]);
+        let is_file = |path: &Path| path.extension().is_some();
+        assert_eq!(
+            named_files(&environment, is_file),
+            [PathBuf::from("/etc/token.conf")]
+        );
+    }
+
+    #[test]
+    fn softhsm_says_where_its_tokens_are() {
+        let conf = "# directories.tokendir = /no\nlog.level = ERROR\n directories.tokendir =  /srv/tokens \n";
+        assert_eq!(token_directory(conf), Some("/srv/tokens".into()));
+        assert_eq!(token_directory("directories.tokendir = tokens"), None);
+        assert_eq!(token_directory(""), None);
+
+        let module = Path::new("/usr/lib/softhsm/libsofthsm2.so");
+        let named = variables(&[(SOFTHSM_ENV, "/a.conf")]);
+        assert_eq!(softhsm_conf(&named, module), Some("/a.conf".into()));
+        assert_eq!(softhsm_conf(&[], module), Some(SOFTHSM_CONF.into()));
+        assert_eq!(softhsm_conf(&[], Path::new("/opt/vendor/libhsm.so")), None);
+    }
+
+    #[test]
+    fn a_configured_path_must_be_there() {
+        let wanted = Confinement {
+            write_paths: vec!["/nowhere/tokens".into()],
+            ..Confinement::default()
+        };
+        let refused = Allowed::of(&wanted, Path::new("/m.so"), Path::new("/")).unwrap_err();
+        assert_eq!(refused.reason(), "CONFIG_INVALID");
+        assert!(refused.to_string().contains("/nowhere/tokens"), "{refused}");
+    }
+
+    #[test]
+    fn neither_the_configuration_of_the_machine_nor_a_home_is_open_as_a_whole() {
+        for closed in [
+            "/", "/etc", "/etc/ssl", "/home", "/root", "/var", "/run", "/proc", "/tmp",
+        ] {
+            assert!(
+                !SYSTEM.contains(&closed) && !SINKS.contains(&closed),
+                "{closed}"
+            );
+        }
+    }
+}
