@@ -17,7 +17,7 @@ use crate::backend::BackendError;
 use crate::bank::rotation::settle;
 use crate::clock::{self, SharedClock, SystemClock};
 use crate::config::Config;
-use crate::credential::enrolment;
+use crate::credential::{enrolment, revocation};
 use crate::domain::{Caller, CallerName, Role};
 use crate::grpc::listener::{Listener, TlsFiles};
 use crate::grpc::meter::Meter;
@@ -73,6 +73,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     )?;
     let trust = config.trust_anchors()?;
     let enrollers = config.enrollers()?;
+    let revocations = Arc::new(config.revocation.revocations());
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
     let sinks = sinks(&config)?;
     let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
@@ -108,11 +109,13 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         trust,
     )
     .with_approvals(config.approval_rules())
-    .with_enrollers(enrollers);
+    .with_enrollers(enrollers)
+    .with_revocation(revocations.clone());
     let enrolling = tokio::spawn(enrolment::carry_on(registry.clone()));
     // Begins by finishing what a crash left half done; keys are adopted already.
     let approving = tokio::spawn(approval::carry_out_when_due(registry.clone()));
     let settling = tokio::spawn(settle::settle_when_due(registry.clone()));
+    let asking = tokio::spawn(revocation::keep_asking(registry.clone()));
     let following = config
         .profiles
         .directory
@@ -134,6 +137,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         meter.register(registry);
         watch.register(registry);
         enrolments.register(registry);
+        revocations.register(registry);
     });
     let monitoring = open_metrics(config.metrics.as_ref(), exposition).await?;
     let watching = watch.start();
@@ -164,6 +168,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     drain(serving, stopped, config.runtime.drain_timeout_s).await?;
     settling.abort();
     tending.abort();
+    asking.abort();
     if let Some(following) = following {
         following.abort();
     }
