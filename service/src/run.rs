@@ -27,11 +27,11 @@ use crate::profiles::{self, Profiles};
 use crate::registry::Registry;
 use crate::signing::Signing;
 use crate::store::{OpenMode, Store};
-use crate::watch::Watch;
+use crate::watch::{Sources, Watch};
 use crate::world::World;
 
 pub use error::RunError;
-use parts::{open_metrics, own_certificates, sinks};
+use parts::{open_metrics, own_certificates, secret_files, sinks};
 pub(crate) use tokens::pin_source;
 
 /// Makes the store and its first officer.
@@ -75,7 +75,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     let enrollers = config.enrollers()?;
     let revocations = Arc::new(config.revocation.revocations());
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
-    let sinks = sinks(&config)?;
+    let (sinks, secrets) = (sinks(&config)?, secret_files(&config));
     let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
     store.name_token_sets(config.tokens[0].set_name()).await?;
     let world = Arc::new(World::open(store.clone(), profiles.catalog.clone()).await?);
@@ -120,8 +120,12 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         .profiles
         .directory
         .map(|directory| tokio::spawn(profiles::watch(directory, registry.clone(), profiles)));
-    let own = own_certificates(tls_files.clone());
-    let watch = Watch::open(clock.clone(), world.clone(), own, sinks).await?;
+    let sources = Sources {
+        certificates: own_certificates(tls_files.clone()),
+        secrets,
+        revocation: *revocations.rules(),
+    };
+    let watch = Watch::open(clock.clone(), world.clone(), sources, sinks).await?;
     let signing = Signing::new(clock.clone(), world.clone(), audit.clone(), tokens.clone());
     let enrolments = registry.enrolling.clone();
     let (started_at, meter) = (clock.now(), Meter::default());

@@ -44,6 +44,9 @@ impl Config {
             }
             enroller.check()?;
         }
+        if !(1..=3_650).contains(&self.watch.secret_days_max) {
+            return Err(("watch.secret_days_max", "1 to 3650"));
+        }
         let revocation = &self.revocation;
         if revocation.proxy().is_err() {
             return Err(("revocation.proxy", "http://host:port"));

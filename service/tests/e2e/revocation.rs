@@ -139,6 +139,10 @@ async fn a_certificate_revoked_at_the_qtsp_stops_signing_within_one_look() {
     house.becomes("seal", VersionState::Revoked).await;
     let refused = tpp.bank("bank").sign(payment()).await.unwrap_err();
     assert_eq!(refused.reason(), "VERSION_REVOKED");
+    let begun = Instant::now();
+    while !house.log().contains("certificate.revoked") {
+        assert!(begun.elapsed() < PATIENCE, "no alert within a minute");
+    }
     let records = house.records("revocation.found").await;
     assert_eq!(records.len(), 1, "told once, however often it is looked");
     assert_eq!(records[0].caller, "", "nobody did it");
@@ -203,4 +207,61 @@ async fn lists_are_read_where_no_responder_is_named() {
     house.revoke_at_qtsp(&leaf, Reason::Superseded);
     house.check_revocation("seal").await.unwrap();
     assert_eq!(house.state_of("seal").await, VersionState::Revoked);
+}
+
+/// The QTSP goes away: signing goes on, the last word counts for its time, then it is told of; activation does as configured.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_qtsp_is_borne_for_a_while_and_then_told_of() {
+    let rules = "[revocation.sandbox]\nage_s_max = 12\nwhen_unknown = \"block\"\n\
+                 [metrics]\naddress = \"127.0.0.1:0\"\n";
+    let (house, qtsp) = house(1, rules).await;
+    house.staged("seal").await;
+    assert_eq!(house.activated("seal").await.unwrap().findings, []);
+    house.apply_bank(bank("bank", &["seal"])).await.unwrap();
+    house.grant("bank", &["seal"]).await;
+    house.staged("late").await;
+    let status = |line: &str| {
+        line.starts_with("sealkeep_certificate_revocation_status{kind=\"version\",name=\"seal@1\"")
+            && line.contains("source=\"ocsp\"")
+            && line.ends_with(" 0")
+    };
+    let (_, metrics) = crate::watch::get(&house, "/metrics", "*/*");
+    assert!(metrics.lines().any(status), "{metrics}");
+
+    drop(qtsp);
+    let tpp = house.connect(TPP);
+    let begun = Instant::now();
+    let told = |event: &str| house.log().contains(event);
+    while !told("revocation_statement.expired") {
+        tpp.bank("bank").sign(payment()).await.unwrap();
+        assert!(begun.elapsed() < PATIENCE, "not told within a minute");
+    }
+    assert!(
+        told("revocation_statement.expiring"),
+        "warned before it ended"
+    );
+    let refused = house.activated("late").await.unwrap_err();
+    assert_eq!(refused.reason(), "CERTIFICATE_BLOCKED");
+    assert!(
+        refused.to_string().contains("rev.ocsp: nobody says"),
+        "{refused}"
+    );
+    assert_eq!(
+        house.state_of("late").await,
+        VersionState::Staged,
+        "and nothing changed"
+    );
+    let checked = house.check_revocation("seal").await.unwrap();
+    assert_eq!(checked.certificates[0].status, "good", "the last word");
+    let outcomes: Vec<_> = checked.certificates[0]
+        .attempts
+        .iter()
+        .map(|a| a.outcome.as_str())
+        .collect();
+    assert_eq!(
+        outcomes,
+        ["UNREACHABLE", "UNREACHABLE"],
+        "responder and list"
+    );
+    assert_eq!(house.records("revocation.found").await.len(), 0);
 }

@@ -144,11 +144,12 @@ impl Round {
             self.unless_away(uri)?;
             let bytes = self.fetcher.list(uri).await;
             let bytes = self.remembering(uri, bytes)?;
-            Crl::read(bytes, issuer).map(Arc::new).map_err(unproven)
+            let issuer = issuer.clone();
+            aside(move || Crl::read(bytes, &issuer).map(Arc::new)).await
         };
         let list = cell.get_or_init(|| read).await.clone()?;
-        list.statement(certificate, points, self.now)
-            .map_err(unproven)
+        let (certificate, points, now) = (certificate.clone(), points.to_vec(), self.now);
+        aside(move || list.statement(&certificate, &points, now)).await
     }
 
     fn unless_away(&self, uri: &Uri) -> Result<(), Failure> {
@@ -172,6 +173,15 @@ impl Round {
         }
         fetched
     }
+}
+
+/// Megabytes are hashed and searched beside the threads that answer callers.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Unproven> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| failure("BROKEN_OFF", error.to_string()))?;
+    done.map_err(unproven)
 }
 
 /// A word that decides, else that nobody knows it, else why nobody said anything; none when nobody was asked.
@@ -199,4 +209,49 @@ fn host(uri: &Uri) -> &str {
 
 fn unproven(error: Unproven) -> Failure {
     failure(error.reason(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(source: RevocationSource, heard: Result<RevocationStatus, &str>) -> Attempt {
+        let outcome = heard.map(|status| Statement {
+            source,
+            status,
+            this_update: Timestamp::UNIX_EPOCH,
+            next_update: None,
+        });
+        Attempt {
+            source,
+            url: "http://qtsp.example".to_owned(),
+            outcome: outcome.map_err(|reason| failure(reason, reason.to_lowercase())),
+        }
+    }
+
+    #[test]
+    fn the_word_that_decides_is_the_last_one_heard() {
+        use RevocationSource::{Crl, Ocsp};
+        use RevocationStatus::{Good, Unknown};
+        let (away, late) = (Err("UNREACHABLE"), Err("TIMED_OUT"));
+        for (heard, wanted) in [
+            (vec![], "nobody"),
+            (vec![(Ocsp, Ok(Good))], "ocsp good"),
+            (vec![(Ocsp, away), (Crl, Ok(Good))], "crl good"),
+            (vec![(Ocsp, Ok(Unknown)), (Crl, Ok(Good))], "crl good"),
+            (vec![(Ocsp, Ok(Unknown)), (Crl, late)], "ocsp unknown"),
+            (
+                vec![(Ocsp, away), (Crl, late)],
+                "UNREACHABLE http://qtsp.example: unreachable; http://qtsp.example: timed_out",
+            ),
+        ] {
+            let attempts: Vec<_> = heard.into_iter().map(|(s, h)| attempt(s, h)).collect();
+            let found = match outcome(&attempts) {
+                None => "nobody".to_owned(),
+                Some(Ok(said)) => format!("{} {}", said.source.as_str(), said.status.as_str()),
+                Some(Err(failure)) => format!("{} {}", failure.reason, failure.detail),
+            };
+            assert_eq!(found, wanted);
+        }
+    }
 }

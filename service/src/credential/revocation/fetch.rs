@@ -243,4 +243,78 @@ mod tests {
             assert_eq!(refused.reason, "ADDRESS_FORBIDDEN");
         }
     }
+
+    /// A proxy that gives each connection the next of these answers, the last one for ever.
+    async fn proxy(answers: &'static [&'static str]) -> Fetcher {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut answers = answers.iter();
+            let mut answer = "";
+            while let Ok((mut stream, _)) = listener.accept().await {
+                answer = answers.next().unwrap_or(&answer);
+                let mut asked = [0; 4_096];
+                let read = stream.read(&mut asked).await.unwrap();
+                let asked = String::from_utf8_lossy(&asked[..read]);
+                // A proxy is told the whole URL.
+                assert!(asked.contains(" http://qtsp.example/a HTTP/1.1"), "{asked}");
+                stream.write_all(answer.as_bytes()).await.ok();
+            }
+        });
+        Fetcher::new(Some(at.to_string().parse().unwrap()))
+    }
+
+    const ELSEWHERE: &str =
+        "HTTP/1.1 302 Found\r\nlocation: http://qtsp.example/a\r\ncontent-length: 0\r\n\r\n";
+
+    #[tokio::test]
+    async fn answers_have_limits_and_redirects_an_end() {
+        let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        for (answers, question, list) in [
+            (&[ok][..], "ok", "ok"),
+            (&[ELSEWHERE, ELSEWHERE, ok], "HTTP_STATUS", "ok"),
+            (&[ELSEWHERE], "HTTP_STATUS", "REDIRECTED"),
+            (
+                &[
+                    "HTTP/1.1 301 Moved\r\nlocation: https://qtsp.example/\r\ncontent-length: 0\r\n\r\n",
+                ],
+                "HTTP_STATUS",
+                "REDIRECTED",
+            ),
+            (
+                &["HTTP/1.1 503 Away\r\ncontent-length: 0\r\n\r\n"],
+                "HTTP_STATUS",
+                "HTTP_STATUS",
+            ),
+            (
+                &["HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n"],
+                "TOO_LARGE",
+                "TOO_LARGE",
+            ),
+            (
+                &["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok"],
+                "UNREACHABLE",
+                "UNREACHABLE",
+            ),
+            (&["hello"], "UNREACHABLE", "UNREACHABLE"),
+            (&[""], "UNREACHABLE", "UNREACHABLE"),
+        ] {
+            let uri: Uri = "http://qtsp.example/a".parse().unwrap();
+            let word = |fetched: Result<Vec<u8>, Failure>| {
+                fetched.map_or_else(
+                    |failure| failure.reason,
+                    |body| String::from_utf8(body).unwrap(),
+                )
+            };
+            let fetcher = proxy(answers).await;
+            assert_eq!(word(fetcher.list(&uri).await), list, "{answers:?}");
+            let fetcher = proxy(answers).await;
+            assert_eq!(
+                word(fetcher.ask(&uri, vec![1]).await),
+                question,
+                "{answers:?}"
+            );
+        }
+    }
 }

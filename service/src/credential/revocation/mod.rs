@@ -21,6 +21,7 @@ mod meter;
 mod ocsp;
 mod round;
 mod rules;
+mod stop;
 mod unproven;
 
 use std::time::Duration;
@@ -30,6 +31,7 @@ use http::uri::Authority;
 use jiff::{SignedDuration, Timestamp};
 use sealkeep_profiles::certificate::Certificate;
 
+pub(crate) use ask::NO_SOURCE;
 pub use ask::{Asked, Attempt};
 use fetch::Fetcher;
 pub use location::Skipped;

@@ -23,7 +23,7 @@ use x509_ocsp::{
 };
 
 use super::frame::Signed;
-use super::unproven::{Unproven, check_period, is_valid_at};
+use super::unproven::{Unproven, check_made, check_period, is_valid_at};
 use crate::domain::{RevocationReason, RevocationSource, RevocationStatus, Statement};
 
 /// Bytes of a nonce (RFC 9654 section 2.1).
@@ -112,7 +112,7 @@ impl<'a> Question<'a> {
             // Answers that were made before the question have none (RFC 9654 section 2.1).
             Some(_) | None => {}
         }
-        check_period(time(data.produced_at)?, Some(Timestamp::MAX), now)?;
+        check_made(time(data.produced_at)?, now)?;
         let ours = data.responses.iter().filter(|one| self.is_about_us(one));
         let newest = ours.max_by_key(|one| one.this_update.0.to_unix_duration());
         statement(newest.ok_or(Unproven::OtherCertificate)?, now)

@@ -1,13 +1,7 @@
 //! When certificates are asked about, and what happens then.
 //!
-//! In: versions in use, the rules, the time. Out: what issuers say, kept; versions whose certificate is revoked stopped,
-//! with a record that names nobody. Never: a version stopped because somebody does not answer; the turn of the registry
+//! In: versions in use, the rules, the time. Out: what issuers say, kept; revoked versions handed to `stop`. Never: a version stopped because somebody does not answer; the turn of the registry
 //! held while the network is waited for.
-//!
-//! A revoked certificate is a fact that banks can see too: they refuse it, and a seal under it proves nothing. So the
-//! version becomes `Revoked` at once and for ever, as if two officers had said so, and signing with it stops. A suspended
-//! one (`certificate-hold`) may come back and becomes `Frozen`; officers unfreeze it. A revoked CA above it only raises
-//! the alarm: banks may know another way to a root, and whole firms would stop.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,36 +9,30 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use sealkeep_profiles::certificate::Certificate;
-use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::ask::{Asked, Round};
 use super::rules::{Verdict, WhenUnknown, verdict};
-use crate::audit::Event;
 use crate::credential::CredentialError;
 use crate::credential::checks::{Finding, TrustAnchors};
-use crate::credential::state::{self, Happening};
 use crate::domain::{
-    CallerName, Failure, Issued, Revocation, RevocationReason, RevocationSource, RevocationStatus,
-    Statement, Version, VersionId, VersionState,
+    Failure, Issued, Revocation, RevocationReason, RevocationSource, RevocationStatus, Statement,
+    Version, VersionId, VersionState,
 };
 use crate::registry::{ChangeError, Registry};
-use crate::store::{StateChange, StoreError};
 
 /// Questions under way at once.
 const QUESTIONS_MAX: usize = 8;
 /// Who did not answer within this time before an activation is not waited for again, seconds.
 const RECENT_S: i64 = 60;
 /// How long an activation waits for all answers together, seconds.
-const ACTIVATION_TIMEOUT_S: u64 = 8;
+const ACTIVATION_TIMEOUT_S: u64 = 6;
 /// How long what is known about a certificate is kept after it was last asked about, days.
 const KEPT_DAYS: i64 = 400;
 /// Longest wait between two looks for what is due, seconds: the wall clock may be set.
 const LOOK_INTERVAL_MAX_S: i64 = 30;
 /// The pause after the store did not answer, seconds.
 const STORE_PAUSE_S: u64 = 5;
-/// How often stopping a version is tried when somebody else changes it at the same moment.
-const STOP_ATTEMPTS_MAX: u32 = 4;
 
 /// A certificate and the CA that issued it, when that is known.
 #[derive(Debug, Clone)]
@@ -278,89 +266,12 @@ impl Registry {
         self.world.store().put_revocations(&rows, forget).await?;
         self.world.refresh().await?;
         for (certificate, _, known) in looked {
-            let Some((_, reason)) = known.revoked() else {
-                continue;
-            };
-            let snapshot = self.world.load();
-            let versions = snapshot.credentials.values().flat_map(|c| &c.versions);
-            let ours = versions.filter(|version| {
-                let leaf = version.issued.as_ref().map(|issued| issued.leaf());
-                leaf.is_some_and(|leaf| leaf.sha256() == certificate.sha256())
-            });
-            for version in ours {
-                self.stop_revoked(&version.id, certificate, known, reason)
-                    .await?;
+            if let Some((_, reason)) = known.revoked() {
+                self.stop_all(certificate, known, reason).await?;
             }
         }
         Ok(())
     }
-
-    /// Takes a version whose certificate is revoked out of use. Like freezing, it waits for nobody.
-    async fn stop_revoked(
-        &self,
-        id: &VersionId,
-        certificate: &Certificate,
-        known: &Revocation,
-        reason: RevocationReason,
-    ) -> Result<(), ChangeError> {
-        let happening = match reason {
-            RevocationReason::CertificateHold => Happening::Frozen,
-            _ => Happening::Revoked,
-        };
-        for attempt in 1.. {
-            let snapshot = self.world.load();
-            let version = snapshot.credentials.get(&id.credential);
-            let Some(version) = version.and_then(|c| c.version(id.number)) else {
-                return Ok(());
-            };
-            // One that signs no more for another reason stays as it is.
-            let Ok(to) = state::next(version.state, happening) else {
-                return Ok(());
-            };
-            let (from, id) = (version.state, id.clone());
-            let change = StateChange { id, from, to };
-            let data = record(version, certificate, known, to);
-            let write = self.world.store().change_state(&change);
-            match self
-                .change(None::<&CallerName>, Event::RevocationFound, data, write)
-                .await
-            {
-                Err(ChangeError::Store(StoreError::ChangedMeanwhile(_)))
-                    if attempt < STOP_ATTEMPTS_MAX =>
-                {
-                    self.world.refresh().await?;
-                }
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    tracing::error!(version = %version.id, state = to.as_str(), reason = reason.as_str(),
-                        "certificate revoked by its issuer; the version signs no more");
-                    return Ok(());
-                }
-            }
-        }
-        unreachable!("the last attempt returns")
-    }
-}
-
-/// What the audit log keeps: enough to ask the issuer why.
-fn record(
-    version: &Version,
-    certificate: &Certificate,
-    known: &Revocation,
-    to: VersionState,
-) -> serde_json::Value {
-    let statement = known.statement.as_ref().map(|(statement, _)| statement);
-    let at = known.revoked().map(|(at, _)| at);
-    json!({
-        "version": version.id.to_string(),
-        "state": to.as_str(),
-        "certificate_sha256": hex::encode(certificate.sha256()),
-        "serial_number": certificate.serial_hex(),
-        "source": statement.map(|s| s.source.as_str()),
-        "revoke_time": at,
-        "reason": known.revoked().map(|(_, reason)| reason.as_str()),
-        "this_update": statement.map(|s| s.this_update),
-    })
 }
 
 /// What is known after asking. A word is replaced by a newer one, silence replaces none.
@@ -392,5 +303,87 @@ fn code(known: Option<&Revocation>) -> &'static str {
     match statement.map(|(statement, _)| statement.source) {
         Some(RevocationSource::Crl) => "rev.crl",
         Some(RevocationSource::Ocsp) | None => "rev.ocsp",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use sealkeep_sandbox::key::KeyKind;
+
+    use super::super::fetch::failure;
+    use super::super::foreign::Scene;
+    use super::*;
+
+    /// Rows: what was known, what was heard, what is known then.
+    #[test]
+    fn a_newer_word_replaces_an_older_one_and_silence_replaces_none() {
+        use RevocationStatus::{Good, Unknown};
+        let scene = Scene::new(KeyKind::EcP256);
+        let now = scene.now;
+        let revoked = |reason| RevocationStatus::Revoked { at: now, reason };
+        let gone = revoked(RevocationReason::KeyCompromise);
+        let held = revoked(RevocationReason::CertificateHold);
+        let silent = None;
+        for (before, heard, wanted) in [
+            (None, Some(Good), Some(Good)),
+            (None, silent, None),
+            (Some(Good), silent, Some(Good)),
+            (Some(Good), Some(gone), Some(gone)),
+            (Some(Good), Some(Unknown), Some(Unknown)),
+            (Some(Unknown), Some(Good), Some(Good)),
+            (Some(held), Some(Good), Some(Good)),
+            (Some(held), Some(gone), Some(gone)),
+            (Some(gone), Some(Good), Some(gone)),
+            (Some(gone), Some(held), Some(gone)),
+            (Some(gone), silent, Some(gone)),
+        ] {
+            let statement = |status| Statement {
+                source: RevocationSource::Ocsp,
+                status,
+                this_update: now,
+                next_update: None,
+            };
+            let outcome = heard.map(statement);
+            let outcome = outcome.ok_or_else(|| failure("TIMED_OUT", String::new()));
+            let before = before.map(|status| Revocation {
+                certificate: scene.leaf.sha256(),
+                statement: Some((statement(status), now)),
+                asked_first: now,
+                attempted: now,
+                failure: None,
+            });
+            let later = now + SignedDuration::from_hours(1);
+            let known = after(before.as_ref(), &scene.leaf, &outcome, later);
+            let found = known.statement.as_ref().map(|(said, _)| said.status);
+            assert_eq!(found, wanted, "{before:?} {heard:?}");
+            assert_eq!(known.failure.is_some(), heard.is_none());
+            assert_eq!(known.attempted, later);
+            assert_eq!(known.asked_first, before.map_or(later, |b| b.asked_first));
+        }
+    }
+
+    #[test]
+    fn every_certificate_below_a_root_has_its_issuer() {
+        let scene = Scene::new(KeyKind::EcP256);
+        let mut trust = TrustAnchors::default();
+        let sandbox = crate::domain::Environment::Sandbox;
+        let pem = std::fs::read(scene.path().join("root.pem")).unwrap();
+        trust.add_pem(sandbox, &pem).unwrap();
+        let (leaf, issuing, root) = (&scene.leaf, &scene.issuing, &scene.root);
+        let issuers = |chain: &[&Certificate], trust: &TrustAnchors| {
+            let issued = Issued {
+                chain: chain.iter().map(|one| (*one).clone()).collect(),
+                environment: sandbox,
+            };
+            let found = subjects(&issued, trust).into_iter();
+            found.map(|one| one.issuer).collect::<Vec<_>>()
+        };
+        let both = [Some(issuing.clone()), Some(root.clone())];
+        assert_eq!(issuers(&[leaf, issuing], &trust), both);
+        assert_eq!(issuers(&[leaf, issuing, root], &trust), both);
+        let nobody = TrustAnchors::default();
+        let one = [Some(issuing.clone()), None];
+        assert_eq!(issuers(&[leaf, issuing], &nobody), one);
     }
 }

@@ -68,15 +68,21 @@ impl Unproven {
     }
 }
 
+/// Refuses what is not made yet.
+pub(super) fn check_made(at: Timestamp, now: Timestamp) -> Result<(), Unproven> {
+    match at.duration_since(now) > SKEW {
+        true => Err(Unproven::FromTheFuture(at)),
+        false => Ok(()),
+    }
+}
+
 /// Refuses what is not made yet, and what should have been followed by a newer one.
 pub(super) fn check_period(
     this_update: Timestamp,
     next_update: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), Unproven> {
-    if this_update.duration_since(now) > SKEW {
-        return Err(Unproven::FromTheFuture(this_update));
-    }
+    check_made(this_update, now)?;
     let ends = next_update.unwrap_or_else(|| {
         let ends = this_update.saturating_add(WITHOUT_NEXT_UPDATE_MAX);
         ends.unwrap_or(Timestamp::MAX)
