@@ -121,8 +121,9 @@ impl Registry {
         data: Value,
         make: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, ChangeError> {
-        let who = who.into().map(CallerName::as_str);
-        let announced = self.audit.append(event, who, data).await?;
+        let who = who.into();
+        let name = who.map(CallerName::as_str);
+        let announced = self.audit.append(event, name, data).await?;
         match make.await {
             Ok(made) => {
                 self.world.refresh().await?;
@@ -146,13 +147,14 @@ impl Registry {
     }
 
     /// Records that an announced change did not happen.
-    pub(crate) async fn failed(
+    pub(crate) async fn failed<'a>(
         &self,
-        who: Option<&str>,
+        who: impl Into<Option<&'a CallerName>>,
         announced: u64,
         why: &str,
     ) -> Result<(), AuditError> {
         let data = json!({ "announced": announced, "why": why });
+        let who = who.into().map(CallerName::as_str);
         self.audit.append(Event::ChangeFailed, who, data).await?;
         Ok(())
     }
