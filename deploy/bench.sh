@@ -26,7 +26,7 @@ trap 'house_stop "$HOUSE"; rm -rf "$HOUSE"' EXIT
 
 house_token "$HOUSE"
 house_pki "$HOUSE"
-"$BIN/sandbox-qtsp" init --dir "$HOUSE/qtsp" >/dev/null
+house_qtsp "$HOUSE"
 house_config "$HOUSE"
 "$BIN/sealkeepd" init --config "$HOUSE/sealkeep.toml" --officer spiffe://demo.example/officer >/dev/null
 house_start "$HOUSE"

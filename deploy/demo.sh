@@ -43,7 +43,7 @@ trap clean EXIT
 step "A SoftHSM token, an internal CA, sealkeepd with SQLite and its first officer"
 house_token "$HOUSE"
 house_pki "$HOUSE"
-"$BIN/sandbox-qtsp" init --dir "$HOUSE/qtsp" >/dev/null
+house_qtsp "$HOUSE"
 house_config "$HOUSE"
 "$BIN/sealkeepd" init --config "$HOUSE/sealkeep.toml" --officer spiffe://demo.example/officer | sed "s|$HOUSE/||; s/^/  /"
 house_start "$HOUSE"
@@ -113,6 +113,14 @@ expect_refusal tpp "payment, AIS-only certificate" "${SIGN[@]}" --credential dem
 expect_refusal tpp "header with CR/LF" "${SIGN[@]}" -H $'PSU-ID: anna\r\ndigest: forged'
 expect_refusal stranger "caller without a grant" "${SIGN[@]}"
 
+step "Revoked by the QTSP: noticed, and signed with no more (sealkeep credential check-revocation)"
+"$BIN/sandbox-qtsp" revoke --dir "$HOUSE/qtsp" --certificate "$HOUSE/demo-ais-seal.pem" --reason key-compromise
+code=0
+as officer "$BIN/sealkeep" --quiet credential check-revocation demo-ais-seal@1 >"$HOUSE/revoked" || code=$?
+[ $code -eq 7 ] || fail "the revocation was not noticed"
+sed 's/^/  /' "$HOUSE/revoked"
+expect_refusal tpp "revoked certificate" "${SIGN[@]}" --credential demo-ais-seal
+
 step "What expires when (sealkeep status)"
 as officer "$BIN/sealkeep" status | sed 's/^/  /'
 
@@ -124,5 +132,5 @@ if [ "$KEEP" = yes ]; then
     say "  export SEALKEEP_ADDR=$SEALKEEP_ADDR SEALKEEP_CACERT=$SEALKEEP_CACERT \\"
     say "    SEALKEEP_CLIENT_CERT=$HOUSE/tls/officer.pem SEALKEEP_CLIENT_KEY=$HOUSE/tls/officer.key"
     say "  $BIN/sealkeep status"
-    say "  stop: kill $(cat "$HOUSE/sealkeepd.pid") $(cat "$HOUSE/bank.pid"); rm -r $HOUSE"
+    say "  stop: kill $(cat "$HOUSE"/*.pid | tr '\n' ' '); rm -r $HOUSE"
 fi

@@ -78,7 +78,19 @@ house_pki() {
     done
 }
 
-# house_config DIR: DIR/sealkeep.toml for that token and PKI, trusting the sandbox QTSP.
+# house_qtsp DIR: the pretend QTSP in DIR/qtsp, and its OCSP responder and lists on the address in DIR/qtsp.address.
+house_qtsp() {
+    local dir=$1 address pid
+    "$BIN/sandbox-qtsp" init --dir "$dir/qtsp" >/dev/null
+    "$BIN/sandbox-qtsp" serve --dir "$dir/qtsp" >"$dir/qtsp.log" 2>&1 &
+    pid=$!
+    say $pid >"$dir/qtsp.pid"
+    address=$(wait_for "$dir/qtsp.log" 'listening on ' "$pid") || { cat "$dir/qtsp.log" >&2; fail "the QTSP did not start"; }
+    say "$address" >"$dir/qtsp.address"
+}
+
+# house_config DIR: DIR/sealkeep.toml for that token and PKI, trusting the sandbox QTSP. The names in its certificates are
+# nowhere in the world, so it is its own proxy.
 house_config() {
     local dir=$1
     cat >"$dir/sealkeep.toml" <<EOF
@@ -99,6 +111,9 @@ sqlite_file = "sealkeep.db"
 
 [trust]
 sandbox_anchor_files = ["qtsp/root.pem"]
+
+[revocation]
+proxy = "http://$(cat "$dir/qtsp.address")"
 EOF
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Implementations that are not ours check a real service: PyPI grpcio calls it, openssl, httpsig, http-signature, jwcrypto
-# and jose verify what it signs, `openssl s_server` what its keys authenticate, pkilint what the sandbox QTSP issues,
-# pkcs11-tool and python-pkcs11 how the keys are kept. They, http-message-signatures (PyPI and npm) and joserfc also verify
+# and jose verify what it signs, `openssl s_server` what its keys authenticate, pkilint what the sandbox QTSP issues and
+# revokes, pkcs11-tool and python-pkcs11 how the keys are kept. They, http-message-signatures (PyPI and npm) and joserfc also verify
 # requests signed under every shipped profile. One line a check; exit code 0 only when all are ok.
 #
 # SEALKEEP_INTEROP_SEED repeats the random requests of an earlier run.
@@ -41,7 +41,7 @@ furnish() {
     house_pki "$dir"
     "$BIN/sandbox-pki" issue --dir "$dir/pki" --name two-names --uri spiffe://demo.example/tpp --dns tpp.demo.example \
         --out "$dir/tls/two-names" >/dev/null
-    "$BIN/sandbox-qtsp" init --dir "$dir/qtsp" >/dev/null
+    house_qtsp "$dir"
     "$BIN/sandbox-qtsp" issue-bank --dir "$dir/qtsp" --out "$dir/bank" >/dev/null
     house_config "$dir"
     "$BIN/sealkeepd" init --config "$dir/sealkeep.toml" --officer spiffe://demo.example/officer >/dev/null

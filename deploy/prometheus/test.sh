@@ -42,7 +42,7 @@ SEALKEEP_HOUSE=$(mktemp -d)
 trap 'house_stop "$SEALKEEP_HOUSE"; rm -rf "$SEALKEEP_HOUSE" "$broken"' EXIT
 house_token "$SEALKEEP_HOUSE"
 house_pki "$SEALKEEP_HOUSE"
-"$BIN/sandbox-qtsp" init --dir "$SEALKEEP_HOUSE/qtsp" >/dev/null
+house_qtsp "$SEALKEEP_HOUSE"
 house_config "$SEALKEEP_HOUSE"
 printf '\n[metrics]\naddress = "127.0.0.1:0"\n' >>"$SEALKEEP_HOUSE/sealkeep.toml"
 "$BIN/sealkeepd" init --config "$SEALKEEP_HOUSE/sealkeep.toml" --officer spiffe://demo.example/officer >/dev/null

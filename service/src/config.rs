@@ -4,6 +4,7 @@
 //! a misspelt limit must not become the default. Never: a secret; the file names where the PIN lies.
 
 mod check;
+mod revocation;
 mod tables;
 mod token;
 
@@ -20,6 +21,7 @@ use crate::credential::TrustAnchors;
 use crate::credential::enrolment::{EnrollerConfig, EnrollerError, Enrollers};
 use crate::domain::Environment;
 
+pub use revocation::{RevocationConfig, RevocationEnvironmentConfig};
 pub use tables::{
     ApprovalConfig, ListenConfig, LogConfig, LogFormat, MetricsConfig, ProfilesConfig,
     RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
@@ -40,6 +42,9 @@ pub struct Config {
     /// Which CAs may have issued our certificates.
     #[serde(default)]
     pub trust: TrustConfig,
+    /// How issuers are asked what is revoked.
+    #[serde(default)]
+    pub revocation: RevocationConfig,
     /// How banks want to be signed for, beside what is shipped.
     #[serde(default)]
     pub profiles: ProfilesConfig,

@@ -18,6 +18,7 @@
 //! | [`audit`] | the bracket around the key | let a signature out that has no record |
 //! | [`backend`] | what holds keys | see a message, only digests of what was prepared |
 //! | [`credential`], [`bank`], [`access`] | what officers change, through [`registry`] | change by halves |
+//! | [`credential::revocation`] | whether issuers have revoked what is ours | stop anything because nobody answers |
 //! | [`watch`] | what ends when, and who is told | decide about a signature |
 //! | [`metrics`] | what monitoring sees | let a label grow with traffic |
 //! | [`approval`] | what a second person must confirm | let one person be both |

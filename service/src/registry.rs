@@ -18,6 +18,7 @@ use crate::bank::rotation::canary::Outcomes;
 use crate::clock::SharedClock;
 use crate::credential::TrustAnchors;
 use crate::credential::enrolment::{self, Enrollers};
+use crate::credential::revocation::Revocations;
 use crate::domain::{CallerName, Name};
 use crate::profiles::Profiles;
 use crate::store::StoreError;
@@ -37,6 +38,7 @@ pub struct Registry {
     pub(crate) enrollers: Arc<Enrollers>,
     /// What enrolments did, counted.
     pub(crate) enrolling: enrolment::Meter,
+    pub(crate) revocation: Arc<Revocations>,
     /// Told when an enrolment begins.
     pub(crate) submitted: Arc<Notify>,
     /// Told when an approved change may be due.
@@ -80,6 +82,7 @@ impl Registry {
             approvals: ApprovalRules::default(),
             enrollers: Arc::default(),
             enrolling: enrolment::Meter::default(),
+            revocation: Arc::default(),
             submitted: Arc::default(),
             approved: Arc::default(),
             turn: Arc::default(),
@@ -90,6 +93,12 @@ impl Registry {
     pub fn with_enrollers(mut self, enrollers: Enrollers) -> Self {
         self.enrolling.expect(enrollers.keys());
         self.enrollers = Arc::new(enrollers);
+        self
+    }
+
+    /// The same registry with the operator's rules for revocation.
+    pub fn with_revocation(mut self, revocation: Arc<Revocations>) -> Self {
+        self.revocation = revocation;
         self
     }
 
@@ -104,15 +113,17 @@ impl Registry {
         self.turn.lock().await
     }
 
-    /// Announces a change, makes it, and swaps the snapshot.
-    pub(crate) async fn change<T>(
+    /// Announces a change, makes it, and swaps the snapshot. Nobody is named for what the service does by itself.
+    pub(crate) async fn change<'a, T>(
         &self,
-        who: &CallerName,
+        who: impl Into<Option<&'a CallerName>>,
         event: Event,
         data: Value,
         make: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, ChangeError> {
-        let announced = self.audit.append(event, Some(who.as_str()), data).await?;
+        let who = who.into();
+        let name = who.map(CallerName::as_str);
+        let announced = self.audit.append(event, name, data).await?;
         match make.await {
             Ok(made) => {
                 self.world.refresh().await?;
@@ -136,16 +147,15 @@ impl Registry {
     }
 
     /// Records that an announced change did not happen.
-    pub(crate) async fn failed(
+    pub(crate) async fn failed<'a>(
         &self,
-        who: &CallerName,
+        who: impl Into<Option<&'a CallerName>>,
         announced: u64,
         why: &str,
     ) -> Result<(), AuditError> {
         let data = json!({ "announced": announced, "why": why });
-        self.audit
-            .append(Event::ChangeFailed, Some(who.as_str()), data)
-            .await?;
+        let who = who.into().map(CallerName::as_str);
+        self.audit.append(Event::ChangeFailed, who, data).await?;
         Ok(())
     }
 }

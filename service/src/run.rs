@@ -17,7 +17,7 @@ use crate::backend::BackendError;
 use crate::bank::rotation::settle;
 use crate::clock::{self, SharedClock, SystemClock};
 use crate::config::Config;
-use crate::credential::enrolment;
+use crate::credential::{enrolment, revocation};
 use crate::domain::{Caller, CallerName, Role};
 use crate::grpc::listener::{Listener, TlsFiles};
 use crate::grpc::meter::Meter;
@@ -27,11 +27,11 @@ use crate::profiles::{self, Profiles};
 use crate::registry::Registry;
 use crate::signing::Signing;
 use crate::store::{OpenMode, Store};
-use crate::watch::Watch;
+use crate::watch::{Sources, Watch};
 use crate::world::World;
 
 pub use error::RunError;
-use parts::{open_metrics, own_certificates, sinks};
+use parts::{open_metrics, own_certificates, secret_files, sinks};
 pub(crate) use tokens::pin_source;
 
 /// Makes the store and its first officer.
@@ -73,8 +73,9 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     )?;
     let trust = config.trust_anchors()?;
     let enrollers = config.enrollers()?;
+    let revocations = Arc::new(config.revocation.revocations());
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
-    let sinks = sinks(&config)?;
+    let (sinks, secrets) = (sinks(&config)?, secret_files(&config));
     let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
     store.name_token_sets(config.tokens[0].set_name()).await?;
     let world = Arc::new(World::open(store.clone(), profiles.catalog.clone()).await?);
@@ -108,17 +109,23 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         trust,
     )
     .with_approvals(config.approval_rules())
-    .with_enrollers(enrollers);
+    .with_enrollers(enrollers)
+    .with_revocation(revocations.clone());
     let enrolling = tokio::spawn(enrolment::carry_on(registry.clone()));
     // Begins by finishing what a crash left half done; keys are adopted already.
     let approving = tokio::spawn(approval::carry_out_when_due(registry.clone()));
     let settling = tokio::spawn(settle::settle_when_due(registry.clone()));
+    let asking = tokio::spawn(revocation::keep_asking(registry.clone()));
     let following = config
         .profiles
         .directory
         .map(|directory| tokio::spawn(profiles::watch(directory, registry.clone(), profiles)));
-    let own = own_certificates(tls_files.clone());
-    let watch = Watch::open(clock.clone(), world.clone(), own, sinks).await?;
+    let sources = Sources {
+        certificates: own_certificates(tls_files.clone()),
+        secrets,
+        revocation: *revocations.rules(),
+    };
+    let watch = Watch::open(clock.clone(), world.clone(), sources, sinks).await?;
     let signing = Signing::new(clock.clone(), world.clone(), audit.clone(), tokens.clone());
     let enrolments = registry.enrolling.clone();
     let (started_at, meter) = (clock.now(), Meter::default());
@@ -134,6 +141,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         meter.register(registry);
         watch.register(registry);
         enrolments.register(registry);
+        revocations.register(registry);
     });
     let monitoring = open_metrics(config.metrics.as_ref(), exposition).await?;
     let watching = watch.start();
@@ -164,6 +172,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     drain(serving, stopped, config.runtime.drain_timeout_s).await?;
     settling.abort();
     tending.abort();
+    asking.abort();
     if let Some(following) = following {
         following.abort();
     }

@@ -15,7 +15,9 @@ use tokio::sync::{Mutex, watch};
 use crate::bank::rotation::Rotation;
 use crate::bank::rotation::moving::{Move, Pick};
 use crate::bank::rotation::progress::Progress;
-use crate::domain::{Bank, Caller, CallerName, Credential, Enrolment, Name, Purpose, Version};
+use crate::domain::{
+    Bank, Caller, CallerName, Credential, Enrolment, Name, Purpose, Revocation, Version,
+};
 use crate::store::{Store, StoreError};
 
 /// Everything that decides a request, at one moment.
@@ -34,6 +36,8 @@ pub struct Snapshot {
     /// Enrolments that have not ended with a certificate, as they were submitted or ended; their steps in between are
     /// in the store alone.
     pub enrolments: Vec<Enrolment>,
+    /// What issuers say about certificates, by SHA-256.
+    pub revocations: HashMap<[u8; 32], Revocation>,
 }
 
 /// A bank with all that is needed to sign for it.
@@ -239,7 +243,9 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         .into_iter()
         .map(|caller| (caller.name.clone(), caller))
         .collect();
+    let revocations = store.revocations().await?.into_iter();
     Ok(Snapshot {
+        revocations: revocations.map(|row| (row.certificate, row)).collect(),
         callers,
         banks,
         credentials,

@@ -411,6 +411,13 @@ impl credential_service_server::CredentialService for State {
         unused()
     }
 
+    async fn check_revocation(
+        &self,
+        _: Request<CheckRevocationRequest>,
+    ) -> Result<Response<CheckRevocationResponse>, Status> {
+        unused()
+    }
+
     async fn retire_version(
         &self,
         _: Request<RetireVersionRequest>,

@@ -113,6 +113,11 @@ impl SoftwareKey {
         &self.pair
     }
 
+    /// Whether it is an RSA key.
+    pub fn is_rsa(&self) -> bool {
+        matches!(self.signer, Signer::Rsa(_))
+    }
+
     /// The key as rustls wants it, for a TLS server of a pretend party.
     pub fn secret_der(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.pair.serialize_der()).into()

@@ -1,24 +1,34 @@
 //! The pretend QTSP: a root, an issuing CA, and certificates for orders.
 //!
 //! In: an [`Order`], a verified [`SigningRequest`] and the time. Out: a [`Chain`] by the profile that independent linters
-//! accept. It never sees a private key of whoever orders, and it keeps no list of what it issued: it pretends to issue,
-//! not to be supervised.
+//! accept. It never sees a private key of whoever orders, and it keeps no list of what it issued, only of what it revoked:
+//! it pretends to issue, not to be supervised.
 //!
 //! Serves ETSI EN 319 412-3 (seals), EN 319 412-4 (web), TS 119 495 (PSD2).
 
+mod ca;
+mod crl;
 mod csr;
 mod extensions;
+mod ocsp;
 mod order;
 mod profile;
+mod revoked;
+mod serve;
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsagePurpose};
 use rustls_pki_types::CertificateDer;
+use sealkeep_profiles::certificate::Certificate;
 
+pub use self::crl::CrlKind;
 pub use self::csr::{RequestError, SigningRequest};
 pub use self::order::{Authority, Kind, Oddities, Order, SealUsage};
+pub use self::revoked::{Reason, Revoked};
+pub use self::serve::{RunningQtsp, ServeConfig, serve};
 use crate::files::{self, FileError};
 use crate::key::{KeyError, KeyKind, SoftwareKey};
 use crate::parts::{BuildError, printable, serial, validity};
@@ -38,6 +48,7 @@ pub struct Qtsp {
     root_key: SoftwareKey,
     issuing: CertificateDer<'static>,
     issuing_key: SoftwareKey,
+    revoked: Mutex<Vec<Revoked>>,
 }
 
 /// An issued certificate and the issuing CA's, in the order TLS sends them; the root is not part of it.
@@ -101,6 +112,7 @@ impl Qtsp {
             root_key,
             issuing,
             issuing_key,
+            revoked: Mutex::default(),
         })
     }
 
@@ -115,10 +127,11 @@ impl Qtsp {
             root_key: key(ROOT)?,
             issuing: certificate(ISSUING)?,
             issuing_key: key(ISSUING)?,
+            revoked: Mutex::new(revoked::load(folder)?),
         })
     }
 
-    /// Writes `root.pem`, `root.key`, `issuing.pem` and `issuing.key` into a folder.
+    /// Writes `root.pem`, `root.key`, `issuing.pem`, `issuing.key` and `revoked.json` into a folder.
     pub fn save(&self, folder: &Path) -> Result<(), QtspError> {
         files::create_folder(folder)?;
         let rows = [
@@ -130,7 +143,7 @@ impl Qtsp {
             let text = files::certificates_pem([certificate]);
             files::write_public(&folder.join(format!("{name}.pem")), &text)?;
         }
-        Ok(())
+        Ok(revoked::save(folder, &self.revoked())?)
     }
 
     /// Issues for a signing request. Everybody may order everything here: identities are believed.
@@ -163,6 +176,100 @@ impl Qtsp {
         self.certify(params, key.pair())
     }
 
+    /// Revokes a certificate of one of its CAs, from now on; again with another reason replaces that.
+    pub fn revoke(
+        &self,
+        certificate: &CertificateDer<'_>,
+        reason: Reason,
+        now: Timestamp,
+    ) -> Result<(), QtspError> {
+        let certificate = Certificate::from_der(certificate).map_err(build)?;
+        let issuer = certificate.issuer().der();
+        let ours = [self.root_ca()?, self.issuing_ca()?];
+        if !ours
+            .iter()
+            .any(|ca| ca.certificate.subject().der() == issuer)
+        {
+            let what = "only what this QTSP has issued can be revoked here";
+            return Err(QtspError::Order(what.to_owned()));
+        }
+        self.restore(&certificate);
+        let one = Revoked {
+            serial: certificate.serial_hex(),
+            issuer: certificate.issuer().rfc2253(),
+            at: now,
+            reason,
+        };
+        self.list().push(one);
+        Ok(())
+    }
+
+    /// Takes a suspension back; anything else that was revoked too, which real QTSPs must not.
+    pub fn restore(&self, certificate: &Certificate) {
+        let (serial, issuer) = (certificate.serial_hex(), certificate.issuer().rfc2253());
+        let other = |one: &Revoked| one.serial != serial || one.issuer != issuer;
+        self.list().retain(other);
+    }
+
+    /// What is revoked.
+    pub fn revoked(&self) -> Vec<Revoked> {
+        self.list().clone()
+    }
+
+    /// The list of what the issuing CA has revoked, DER; fresh for so long.
+    pub fn crl(
+        &self,
+        kind: CrlKind,
+        now: Timestamp,
+        fresh: SignedDuration,
+    ) -> Result<Vec<u8>, QtspError> {
+        let next = now.checked_add(fresh).map_err(build)?;
+        Ok(crl::list(
+            &self.issuing_ca()?,
+            &self.list(),
+            kind,
+            now,
+            next,
+        )?)
+    }
+
+    /// The list of what the root has revoked: CAs.
+    pub fn root_crl(&self, now: Timestamp, fresh: SignedDuration) -> Result<Vec<u8>, QtspError> {
+        let next = now.checked_add(fresh).map_err(build)?;
+        let kind = CrlKind::Full;
+        Ok(crl::list(&self.root_ca()?, &self.list(), kind, now, next)?)
+    }
+
+    fn ocsp(
+        &self,
+        delegate: &ocsp::Delegate,
+        request: &[u8],
+        now: Timestamp,
+        fresh: SignedDuration,
+    ) -> Result<Vec<u8>, QtspError> {
+        let desk = ocsp::Desk {
+            root: self.root_ca()?,
+            issuing: self.issuing_ca()?,
+            delegate,
+            revoked: &self.list(),
+            now,
+            next_update: now.checked_add(fresh).map_err(build)?,
+        };
+        Ok(desk.answer(request)?)
+    }
+
+    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Revoked>> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn root_ca(&self) -> Result<ca::Ca<'_>, QtspError> {
+        ca::Ca::new(&self.root, &self.root_key)
+    }
+
+    fn issuing_ca(&self) -> Result<ca::Ca<'_>, QtspError> {
+        ca::Ca::new(&self.issuing, &self.issuing_key)
+    }
+
     /// What everybody trusts.
     pub fn root(&self) -> &CertificateDer<'static> {
         &self.root
@@ -178,12 +285,7 @@ impl Qtsp {
         params: CertificateParams,
         key: &impl rcgen::PublicKeyData,
     ) -> Result<Chain, QtspError> {
-        let issuer = Issuer::from_ca_cert_der(&self.issuing, self.issuing_key.pair());
-        let leaf = params
-            .signed_by(key, &issuer.map_err(build)?)
-            .map_err(build)?
-            .der()
-            .clone();
+        let leaf = self.issuing_ca()?.certify(params, key)?;
         Ok(Chain {
             leaf,
             issuing: self.issuing.clone(),
@@ -223,7 +325,11 @@ fn authority(
         None => BasicConstraints::Unconstrained,
     });
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.use_authority_key_identifier_extension = path_length.is_some();
+    if path_length.is_some() {
+        params.use_authority_key_identifier_extension = true;
+        params.crl_distribution_points = vec![extensions::revocation_list(ROOT)];
+        params.custom_extensions = vec![extensions::authority_info_access(ROOT).map_err(build)?];
+    }
     Ok(params)
 }
 

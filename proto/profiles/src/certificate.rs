@@ -295,6 +295,20 @@ impl Certificate {
         issued::verify(self, issuer)
     }
 
+    /// Checks that the key of this certificate made `signature` over `message`, as CAs sign lists of revoked certificates
+    /// and OCSP responses: `algorithm_der` is the `AlgorithmIdentifier` beside it (RFC 5280 section 4.1.1.2).
+    ///
+    /// # Errors
+    /// [`IssuanceError::Algorithm`] and [`IssuanceError::BadSignature`].
+    pub fn verify_signature(
+        &self,
+        algorithm_der: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), IssuanceError> {
+        issued::verify_signature(self, algorithm_der, message, signature)
+    }
+
     /// The issuer's signature algorithm, dotted; `None` when its identifier is over 39 octets.
     pub fn signature_algorithm(&self) -> Option<String> {
         issued::algorithm(&self.der)

@@ -30,6 +30,8 @@ pub enum Event {
     CredentialFreeze,
     CredentialUnfreeze,
     CredentialRevoke,
+    /// An issuer says that a certificate is revoked; the version was stopped.
+    RevocationFound,
     CredentialDestroy,
     KeyDestroy,
     /// A token is not asked to use a key any more: its signatures did not verify.
@@ -76,6 +78,7 @@ impl Event {
             Self::CredentialFreeze => "credential.freeze",
             Self::CredentialUnfreeze => "credential.unfreeze",
             Self::CredentialRevoke => "credential.revoke",
+            Self::RevocationFound => "revocation.found",
             Self::CredentialDestroy => "credential.destroy",
             Self::KeyDestroy => "key.destroy",
             Self::KeySuspect => "key.suspect",

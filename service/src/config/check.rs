@@ -44,6 +44,23 @@ impl Config {
             }
             enroller.check()?;
         }
+        if !(1..=3_650).contains(&self.watch.secret_days_max) {
+            return Err(("watch.secret_days_max", "1 to 3650"));
+        }
+        let revocation = &self.revocation;
+        if revocation.proxy().is_err() {
+            return Err(("revocation.proxy", "http://host:port"));
+        }
+        if !(1..=7 * 86_400).contains(&revocation.interval_s) {
+            return Err(("revocation.interval_s", "1 to 604800"));
+        }
+        let ages = [&revocation.sandbox, &revocation.production];
+        if !ages
+            .iter()
+            .all(|one| (1..=90 * 86_400).contains(&one.age_s_max))
+        {
+            return Err(("revocation.age_s_max", "1 to 7776000"));
+        }
         if !(60..=86_400).contains(&self.approval.expiry_s) {
             return Err(("approval.expiry_s", "60 to 86400"));
         }

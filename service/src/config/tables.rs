@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::approval;
+use crate::watch::SECRET_DAYS_DEFAULT;
 use crate::watch::sink::WebhookConfig;
 
 /// `[listen]`
@@ -54,12 +55,22 @@ pub struct ProfilesConfig {
 }
 
 /// `[watch]`. The service's own log is always told.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct WatchConfig {
+    /// After how many days a shared secret should be changed.
+    pub secret_days_max: u32,
     /// Receivers of alerts.
-    #[serde(default)]
     pub webhook: Vec<WebhookConfig>,
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        Self {
+            secret_days_max: SECRET_DAYS_DEFAULT,
+            webhook: Vec::new(),
+        }
+    }
 }
 
 /// `[metrics]`

@@ -58,6 +58,21 @@ fn refuses_values_out_of_range_by_name() {
             "drain_timeout_s = 0",
             "runtime.drain_timeout_s",
         ),
+        (
+            "interval_s = 86400",
+            "interval_s = 0",
+            "revocation.interval_s",
+        ),
+        (
+            "age_s_max = 259200",
+            "age_s_max = 0",
+            "revocation.age_s_max",
+        ),
+        (
+            "interval_s = 86400",
+            "interval_s = 86400\nproxy = \"https://proxy.example:3128\"",
+            "revocation.proxy",
+        ),
         ("name = \"oncall\"", "name = \"log\"", "watch.webhook.name"),
         ("name = \"by-hand\"", "name = \"my-qtsp\"", "enroller.name"),
         (

@@ -25,6 +25,17 @@ pub struct Installed {
     pub findings: Vec<Finding>,
 }
 
+/// A version that was put to use.
+#[derive(Debug)]
+pub struct Activated {
+    /// The version.
+    pub version: VersionId,
+    /// The banks that were bound to it.
+    pub banks: Vec<Name>,
+    /// What should be known all the same.
+    pub findings: Vec<Finding>,
+}
+
 /// Which version a name means.
 pub(super) struct Found {
     pub(super) credential: Arc<Credential>,
@@ -124,13 +135,18 @@ impl Registry {
     }
 
     /// Puts a version to use. Binds it to the banks that list its credential and have no version of it yet; with
-    /// `rebind` also to those that have another one.
+    /// `rebind` also to those that have another one. Its issuer is asked first whether it is revoked.
     pub async fn activate(
         &self,
         who: &CallerName,
         name: &str,
         rebind: bool,
-    ) -> Result<(VersionId, Vec<Name>), CredentialError> {
+    ) -> Result<Activated, CredentialError> {
+        // The network is not waited for under the turn; a version that is stopped for what it said is found stopped below.
+        let findings = self.revocation_findings(&self.find(name)?.version).await?;
+        if findings.iter().any(|finding| finding.blocking) {
+            return Err(CredentialError::Blocked(findings));
+        }
         let _turn = self.turn().await;
         let found = self.find(name)?;
         let version = &found.version;
@@ -162,12 +178,17 @@ impl Registry {
         let data = json!({
             "version": version.id.to_string(),
             "banks": banks.iter().map(Name::as_str).collect::<Vec<_>>(),
+            "findings": findings.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(),
         });
         let change = change_of(version, state);
         let write = self.world.store().set_state_and_bind(&change, &banks);
         self.change(who, Event::CredentialActivate, data, write)
             .await?;
-        Ok((version.id.clone(), banks))
+        Ok(Activated {
+            version: version.id.clone(),
+            banks,
+            findings,
+        })
     }
 
     /// `credentials/{credential}/versions/{number}`, or `credentials/{credential}` for the newest.

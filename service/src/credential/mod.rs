@@ -12,13 +12,14 @@ mod install;
 mod life;
 mod prove;
 mod reading;
+pub mod revocation;
 pub mod state;
 
 pub use checks::{Finding, TrustAnchors, TrustError};
 pub(crate) use csr::armour;
 pub use csr::{CsrError, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
-pub use install::Installed;
+pub use install::{Activated, Installed};
 pub use life::Stopped;
 pub use reading::Unreadable;
 

@@ -9,6 +9,7 @@ mod credential;
 mod enrolment;
 mod names;
 mod procedure;
+mod revocation;
 
 pub use access::{Caller, CallerName, GrantRule, Operation, Role};
 pub use approval::{Approval, ApprovalId, Standing, Verb};
@@ -17,3 +18,6 @@ pub use credential::{Credential, Environment, Issued, Purpose, Version, VersionS
 pub use enrolment::{Enrolment, EnrolmentState};
 pub use names::{Name, NameError, VersionId};
 pub use procedure::{LEAD_TIME_DAYS_MAX, Procedure, RotationTerms};
+pub use revocation::{
+    Failure, Revocation, RevocationReason, RevocationSource, RevocationStatus, Statement,
+};

@@ -122,10 +122,28 @@ impl CredentialService for Api {
             .registry
             .activate(&caller, &message.name, message.rebind)
             .await;
-        let (version, banks) = activated.map_err(|error| status_of(&error))?;
+        let activated = activated.map_err(|error| status_of(&error))?;
         Ok(Response::new(v1::ActivateVersionResponse {
+            version: Some(self.version(&activated.version)?),
+            bound_banks: activated.banks.iter().map(ToString::to_string).collect(),
+            findings: activated.findings.into_iter().map(wire::finding).collect(),
+        }))
+    }
+
+    async fn check_revocation(
+        &self,
+        request: Request<v1::CheckRevocationRequest>,
+    ) -> Result<Response<v1::CheckRevocationResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &[Role::Officer], "CheckRevocation")
+            .await?;
+        let checked = self.0.registry.check_revocation(&message.name).await;
+        let (version, looked) = checked.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::CheckRevocationResponse {
             version: Some(self.version(&version)?),
-            bound_banks: banks.iter().map(ToString::to_string).collect(),
+            certificates: looked.iter().map(wire::looked).collect(),
         }))
     }
 

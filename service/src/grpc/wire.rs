@@ -4,6 +4,7 @@ mod access;
 mod bank;
 mod credential;
 mod page;
+mod revocation;
 mod watch;
 
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ pub(super) use access::{caller, caller_out};
 pub(super) use bank::{bank, bank_out, procedure_out};
 pub(super) use credential::{credential, finding, replica, version};
 pub(super) use page::{page, page_size};
+pub(super) use revocation::looked;
 pub(super) use watch::{alert, expiry};
 
 /// A name from the wire.

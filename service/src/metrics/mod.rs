@@ -9,6 +9,7 @@
 
 mod enrolments;
 mod listener;
+mod revocation;
 mod state;
 mod text;
 mod tokens;

@@ -15,15 +15,15 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use super::tokens;
+use super::{enrolments, revocation, tokens};
 use crate::backend::tokens::Tokens;
 use crate::domain::{Version, VersionState};
 use crate::process;
-use crate::watch::{Expiry, Watch, steps};
+use crate::watch::{Expiry, Kind, Watch, steps};
 use crate::world::{Snapshot, World};
 
 /// Bytes of a fingerprint in a label.
-const FINGERPRINT_BYTES: usize = 8;
+pub(super) const FINGERPRINT_BYTES: usize = 8;
 
 pub(super) type Labels<const N: usize> = [(&'static str, String); N];
 
@@ -51,9 +51,10 @@ impl Collector for State {
         self.process(&mut encoder)?;
         tokens::encode(&mut encoder, &self.tokens.statuses())?;
         certificates(&mut encoder, &self.watch.expiries())?;
+        revocation::encode(&mut encoder, &snapshot, self.watch.revocation_rules())?;
         versions(&mut encoder, &snapshot)?;
         bindings(&mut encoder, &snapshot)?;
-        super::enrolments::encode(&mut encoder, &snapshot)
+        enrolments::encode(&mut encoder, &snapshot)
     }
 }
 
@@ -88,7 +89,10 @@ impl State {
 
 fn certificates(encoder: &mut DescriptorEncoder, expiries: &[Expiry]) -> Result<(), Error> {
     let mut family = |name: &str, help: &str, at: fn(&Expiry) -> Option<Timestamp>| {
-        let samples = expiries.iter().filter_map(|expiry| {
+        let certificates = expiries
+            .iter()
+            .filter(|expiry| expiry.kind.is_certificate());
+        let samples = certificates.filter_map(|expiry| {
             let at = at(expiry)?;
             Some((certificate_labels(expiry), at.as_second()))
         });
@@ -101,7 +105,14 @@ fn certificates(encoder: &mut DescriptorEncoder, expiries: &[Expiry]) -> Result<
     let help = "When the renewal of a certificate should begin: its first threshold";
     family("certificate_renew_at_timestamp", help, |e| {
         steps(e.begin, e.end).first().map(|step| step.at)
-    })
+    })?;
+    let secrets = expiries.iter().filter(|expiry| expiry.kind == Kind::Secret);
+    let samples = secrets.map(|e| ([("name", e.name.clone())], e.end.as_second()));
+    let (name, help) = (
+        "secret_change_by_timestamp",
+        "When a shared secret should have been changed",
+    );
+    gauges(encoder, name, help, Some(&Unit::Seconds), samples)
 }
 
 fn certificate_labels(expiry: &Expiry) -> Labels<4> {

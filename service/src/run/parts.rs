@@ -9,7 +9,7 @@ use crate::config::{Config, MetricsConfig};
 use crate::grpc::listener::TlsFiles;
 use crate::metrics::{Exposition, MetricsListener};
 use crate::watch::sink::{AlertSink, LogSink, WebhookError, WebhookSink};
-use crate::watch::{Kind, OwnCertificate, OwnCertificates};
+use crate::watch::{Kind, OwnCertificate, OwnCertificates, SecretFile, SecretFiles};
 
 /// The log, and the webhooks of the configuration.
 pub(super) fn sinks(config: &Config) -> Result<Vec<Arc<dyn AlertSink>>, WebhookError> {
@@ -18,6 +18,27 @@ pub(super) fn sinks(config: &Config) -> Result<Vec<Arc<dyn AlertSink>>, WebhookE
         sinks.push(Arc::new(WebhookSink::new(webhook)?));
     }
     Ok(sinks)
+}
+
+/// The shared secrets of webhooks and enrollers, by where they lie.
+pub(super) fn secret_files(config: &Config) -> SecretFiles {
+    let webhooks = config.watch.webhook.iter().map(|webhook| SecretFile {
+        name: format!("watch.webhook {}", webhook.name),
+        path: webhook.secret_file.clone(),
+    });
+    let enrollers = config.enroller.iter().cloned().flat_map(|mut enroller| {
+        let name = format!("enroller {}", enroller.name());
+        let files = enroller.files_mut().into_iter();
+        let secret = files.map(|path| SecretFile {
+            name: name.clone(),
+            path: path.clone(),
+        });
+        secret.collect::<Vec<_>>()
+    });
+    SecretFiles {
+        files: webhooks.chain(enrollers).collect(),
+        days_max: config.watch.secret_days_max,
+    }
 }
 
 /// The certificates by which the service and its callers know each other, as they are in use at the moment.

@@ -11,6 +11,7 @@ mod audit;
 mod bank;
 mod credential;
 mod enrolment;
+mod revocation;
 mod rotation;
 mod suspicion;
 mod watch;

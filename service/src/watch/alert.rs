@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::expiry::{Expiry, Kind};
+use super::revocation::Revocable;
 use super::threshold::{Severity, Threshold, steps};
 
 /// Bytes of the fingerprint in an id; enough that no two certificates of one installation share them.
@@ -21,13 +22,13 @@ pub struct Alert {
     pub id: String,
     /// What kind of thing ends.
     pub kind: Kind,
-    /// The version, or the subject name of a certificate.
+    /// The version, the subject name of a certificate, or what a secret or an approval is for.
     pub name: String,
-    /// SHA-256 of the certificate, hexadecimal.
+    /// SHA-256 of the certificate, hexadecimal; of another kind of thing, what tells it from its successor.
     pub sha256: String,
     /// When its life began.
     pub begin_time: Timestamp,
-    /// When it ends.
+    /// When it ends; when it was revoked, for one that was.
     pub end_time: Timestamp,
     /// The threshold that was passed.
     pub threshold: Threshold,
@@ -69,20 +70,58 @@ fn alert(id: String, expiry: &Expiry, threshold: Threshold, now: Timestamp) -> A
         begin_time: expiry.begin,
         end_time: expiry.end,
         threshold,
-        severity: Severity::of(expiry.begin, expiry.end, now),
+        severity: Severity::of(expiry.begin, expiry.end, now).min(expiry.kind.severity_max()),
         raise_time: now,
         versions: expiry.versions.clone(),
         banks: expiry.banks.clone(),
     }
 }
 
+/// Certificates that their issuers revoked, and that was not told yet.
+pub(super) fn revoked(
+    revocables: &[Revocable<'_>],
+    fired: &HashSet<String>,
+    now: Timestamp,
+) -> Vec<Alert> {
+    let alert = |one: &Revocable<'_>| {
+        let (at, _) = one.known.revoked()?;
+        let sha256 = hex::encode(one.certificate.sha256());
+        let id = format!(
+            "revoked-{}-{}",
+            &sha256[..2 * FINGERPRINT_BYTES],
+            at.as_second()
+        );
+        (!fired.contains(&id)).then(|| Alert {
+            id,
+            kind: one.kind,
+            name: one.name.clone(),
+            sha256,
+            begin_time: one.certificate.not_before(),
+            end_time: at,
+            threshold: Threshold::revoked(),
+            severity: Severity::Page,
+            raise_time: now,
+            versions: one.versions.clone(),
+            banks: one.banks.clone(),
+        })
+    };
+    revocables.iter().filter_map(alert).collect()
+}
+
 impl Alert {
     /// The type of the event, dot-separated as Standard Webhooks has it.
     pub fn event(&self) -> &'static str {
-        if self.end_time <= self.raise_time {
-            "certificate.expired"
-        } else {
-            "certificate.expiring"
+        let ended = self.end_time <= self.raise_time;
+        match (self.kind, ended) {
+            _ if self.threshold.is_revoked() => "certificate.revoked",
+            (Kind::Secret, false) => "secret.expiring",
+            (Kind::Secret, true) => "secret.expired",
+            (Kind::Approval, false) => "approval.expiring",
+            (Kind::Approval, true) => "approval.expired",
+            (Kind::RevocationStatement, false) => "revocation_statement.expiring",
+            (Kind::RevocationStatement, true) => "revocation_statement.expired",
+            (_, false) => "certificate.expiring",
+            (_, true) => "certificate.expired",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that ends, as one list.
 //!
-//! In: a snapshot, and the certificates the service uses itself. Out: [`Expiry`] values, soonest first. Never: a clock;
+//! In: a snapshot, and the certificates and secrets the service uses itself. Out: [`Expiry`] values, soonest first. Never: a clock;
 //! what is soon is decided in [`super::threshold`]. A new kind of thing that ends is one variant of [`Kind`] and one
 //! function that lists them.
 
@@ -11,6 +11,7 @@ use sealkeep_profiles::certificate::Certificate;
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::threshold::Severity;
 use crate::domain::{Version, VersionState};
 use crate::world::Snapshot;
 
@@ -26,17 +27,15 @@ pub enum Kind {
     CallerCa,
     /// The certificate by which the service shows itself to callers.
     ServerCertificate,
+    /// A shared secret that should be changed.
+    Secret,
+    /// An approval that lapses when nobody decides.
+    Approval,
+    /// What an issuer last said about a certificate, until it counts no more.
+    RevocationStatement,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [
-        Self::Version,
-        Self::Chain,
-        Self::CallerCa,
-        Self::ServerCertificate,
-    ];
-
     /// The word of the API, the metrics and the alerts.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,6 +43,24 @@ impl Kind {
             Self::Chain => "chain",
             Self::CallerCa => "caller_ca",
             Self::ServerCertificate => "server_certificate",
+            Self::Secret => "secret",
+            Self::Approval => "approval",
+            Self::RevocationStatement => "revocation_statement",
+        }
+    }
+
+    /// Whether it is a certificate that ends.
+    pub fn is_certificate(self) -> bool {
+        use Kind::{CallerCa, Chain, ServerCertificate, Version};
+        matches!(self, Version | Chain | CallerCa | ServerCertificate)
+    }
+
+    /// How much its end can matter at most: nothing breaks at once when a second person is late, a secret is old or a QTSP
+    /// is silent.
+    pub fn severity_max(self) -> Severity {
+        match self.is_certificate() {
+            true => Severity::Page,
+            false => Severity::Warning,
         }
     }
 }
@@ -55,7 +72,7 @@ pub struct Expiry {
     pub kind: Kind,
     /// The version (`acme-seal@3`), or the subject name of a certificate.
     pub name: String,
-    /// SHA-256 of the certificate: a renewed one is another thing that ends.
+    /// SHA-256 of the certificate, or of what tells another thing from its successor: a renewed one is another.
     pub sha256: [u8; 32],
     /// The subject name.
     pub subject: String,
@@ -85,8 +102,9 @@ pub struct OwnCertificate {
 }
 
 /// Everything that ends, soonest first.
-pub fn expiries(snapshot: &Snapshot, own: &[OwnCertificate]) -> Vec<Expiry> {
+pub fn expiries(snapshot: &Snapshot, own: &[OwnCertificate], secrets: Vec<Expiry>) -> Vec<Expiry> {
     let mut all = versions(snapshot);
+    all.extend(secrets);
     all.extend(own.iter().filter_map(own_certificate));
     // A total order: lists are paged by it.
     all.sort_by(|a, b| {
@@ -131,7 +149,7 @@ fn versions(snapshot: &Snapshot) -> Vec<Expiry> {
 }
 
 /// The banks of each version, by name; one walk over all banks, however many versions there are.
-fn bound_banks(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
+pub(super) fn bound_banks(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
     let mut bound: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for destination in snapshot.banks.values() {
         for version in destination.bound.values() {
@@ -143,7 +161,7 @@ fn bound_banks(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Whether anybody would miss a version in this state.
-fn is_live(state: VersionState) -> bool {
+pub(super) fn is_live(state: VersionState) -> bool {
     use VersionState::{Active, Frozen, Retiring, Staged};
     matches!(state, Staged | Active | Retiring | Frozen)
 }

@@ -1,6 +1,6 @@
 //! Monitoring knows before it hurts: everything that ends is watched, and told of in time.
 //!
-//! In: the snapshot, the service's own certificates, the time. Out: alerts, once to each sink; everything that ends, for
+//! In: the snapshot, the service's own certificates and secrets, open approvals, the time. Out: alerts, once to each sink; everything that ends, for
 //! whoever asks. Never: a decision about a signature; the validity rule of [`crate::policy`] makes that.
 //!
 //! ```text
@@ -12,10 +12,13 @@
 //! so a crash may repeat something, under the same id.
 
 mod alert;
+mod deadline;
 mod expiry;
 mod meter;
 mod outbox;
 mod retry;
+mod revocation;
+mod secret;
 pub mod sink;
 #[cfg(test)]
 mod tests;
@@ -33,9 +36,12 @@ use tokio::task::JoinSet;
 pub use alert::{Alert, due};
 pub use expiry::{Expiry, Kind, OwnCertificate, expiries};
 pub use retry::{PAUSE_FIRST_S, next_attempt};
+pub use revocation::{Revocable, revocables};
+pub use secret::{SECRET_DAYS_DEFAULT, SecretFile, SecretFiles};
 pub use threshold::{FRACTIONS_LIFETIME_DAYS_MAX, Severity, Step, Threshold, steps};
 
 use crate::clock::SharedClock;
+use crate::credential::revocation::RevocationRules;
 use crate::store::{AlertRow, Store, StoreError};
 use crate::world::World;
 use meter::Meter;
@@ -56,6 +62,17 @@ const SUBSCRIBER_ALERTS_MAX: usize = 1_024;
 /// Lists the certificates that the service uses itself, as they are now.
 pub type OwnCertificates = Arc<dyn Fn() -> Vec<OwnCertificate> + Send + Sync>;
 
+/// What is watched beside the snapshot.
+#[derive(Clone)]
+pub struct Sources {
+    /// The certificates that the service uses itself.
+    pub certificates: OwnCertificates,
+    /// Its shared secrets.
+    pub secrets: SecretFiles,
+    /// How long what issuers say counts.
+    pub revocation: RevocationRules,
+}
+
 /// The watch: cheap to clone.
 #[derive(Clone)]
 pub struct Watch(Arc<Inner>);
@@ -63,7 +80,7 @@ pub struct Watch(Arc<Inner>);
 struct Inner {
     clock: SharedClock,
     world: Arc<World>,
-    own: OwnCertificates,
+    sources: Sources,
     store: Store,
     outboxes: Vec<Outbox>,
     /// The ids of what was told; one evaluation at a time.
@@ -82,7 +99,7 @@ impl Watch {
     pub async fn open(
         clock: SharedClock,
         world: Arc<World>,
-        own: OwnCertificates,
+        sources: Sources,
         sinks: Vec<Arc<dyn AlertSink>>,
     ) -> Result<Self, StoreError> {
         let store = world.store().clone();
@@ -97,7 +114,7 @@ impl Watch {
             outboxes: outboxes.collect(),
             clock,
             world,
-            own,
+            sources,
             store,
             fired: Mutex::new(fired),
             raised: broadcast::Sender::new(SUBSCRIBER_ALERTS_MAX),
@@ -106,9 +123,19 @@ impl Watch {
         })))
     }
 
-    /// Everything that ends, soonest first.
+    /// Everything that ends and has to be renewed, soonest first.
     pub fn expiries(&self) -> Vec<Expiry> {
-        expiries(&self.0.world.load(), &(self.0.own)())
+        let Sources {
+            certificates,
+            secrets,
+            ..
+        } = &self.0.sources;
+        expiries(&self.0.world.load(), &certificates(), secrets.expiries())
+    }
+
+    /// The rules for what issuers say.
+    pub fn revocation_rules(&self) -> &RevocationRules {
+        &self.0.sources.revocation
     }
 
     /// Alerts from a moment on, oldest first.
@@ -139,7 +166,16 @@ impl Watch {
         let inner = &*self.0;
         let mut fired = inner.fired.lock().await;
         let now = inner.clock.now();
-        let alerts = due(&self.expiries(), &fired, now);
+        let snapshot = inner.world.load();
+        let revocables = revocables(&snapshot, self.revocation_rules());
+        let mut ending = self.expiries();
+        ending.extend(deadline::statements(&revocables));
+        ending.extend(deadline::approvals(
+            &inner.store.approvals(true).await?,
+            now,
+        ));
+        let mut alerts = alert::revoked(&revocables, &fired, now);
+        alerts.extend(due(&ending, &fired, now));
         if !alerts.is_empty() {
             let rows: Vec<_> = alerts.iter().map(row).collect();
             let sinks: Vec<_> = inner.outboxes.iter().map(|o| o.name().to_owned()).collect();

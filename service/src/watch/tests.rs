@@ -112,9 +112,19 @@ impl Scene {
         let sinks = sinks
             .iter()
             .map(|sink| (*sink).clone() as Arc<dyn AlertSink>);
-        Watch::open(self.clock.clone(), Arc::new(world), own, sinks.collect())
-            .await
-            .unwrap()
+        let sources = Sources {
+            certificates: own,
+            secrets: SecretFiles::default(),
+            revocation: RevocationRules::default(),
+        };
+        Watch::open(
+            self.clock.clone(),
+            Arc::new(world),
+            sources,
+            sinks.collect(),
+        )
+        .await
+        .unwrap()
     }
 
     fn set(&self, now: Timestamp) {

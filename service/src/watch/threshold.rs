@@ -21,10 +21,12 @@ const DAILY_BEFORE_DAYS: i64 = 7;
 const DAILY_AFTER_DAYS: i64 = 7;
 /// The thresholds that have a fraction: days, and the part of the life.
 const WITH_FRACTION: [(i64, i64); 3] = [(90, 3), (60, 6), (30, 12)];
+/// The threshold that no time passes.
+const REVOKED: &str = "revoked";
 /// The threshold between those and the daily ones, days.
 const LAST_WEEKLY_DAYS: i64 = 14;
 
-/// A moment before the end, by name: `90d`, `1/3`, `0d`, `-2d`.
+/// A moment before the end, by name: `90d`, `1/3`, `0d`, `-2d`. Or `revoked`: the end came early.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Threshold(String);
@@ -36,6 +38,16 @@ impl Threshold {
 
     fn fraction(divisor: i64) -> Self {
         Self(format!("1/{divisor}"))
+    }
+
+    /// The end that an issuer made.
+    pub(super) fn revoked() -> Self {
+        Self(REVOKED.to_owned())
+    }
+
+    /// Whether it is that one.
+    pub fn is_revoked(&self) -> bool {
+        self.0 == REVOKED
     }
 
     /// The name.

@@ -27,6 +27,8 @@ pub const ORGANIZATION: &str = "PSDDE-BAFIN-123456";
 
 /// Where the module of all houses runs: `process` (as in production) or `thread`.
 pub const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
+/// A proxy that is not there: no house looks for the QTSP's names in the world.
+pub const NOBODY: &str = "http://127.0.0.1:1";
 /// How long a started service may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -112,6 +114,8 @@ worker_crashes_per_minute_max = 1000000
 sqlite_file = "sealkeep.db"
 [trust]
 sandbox_anchor_files = ["qtsp/root.pem"]
+[revocation]
+proxy = "{NOBODY}"
 [approval]
 destroy_delay_s = 1
 "#,

@@ -19,6 +19,7 @@ mod house;
 mod jwt;
 mod life;
 mod profiles;
+mod revocation;
 mod rotation;
 mod signing;
 mod startup;

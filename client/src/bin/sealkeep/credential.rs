@@ -5,6 +5,7 @@
 
 mod life;
 mod prove;
+mod revocation;
 mod shown;
 
 use crate::failure::Failure;
@@ -56,6 +57,12 @@ pub(crate) enum Verb {
         /// Also move the banks that are bound to an older version.
         #[arg(long)]
         rebind: bool,
+    },
+    /// Ask the issuers now whether they have revoked a version's certificates.
+    CheckRevocation {
+        /// NAME, or NAME@VERSION.
+        #[arg(value_parser = version_name)]
+        name: String,
     },
     /// Take a version out of use; it signs on while banks are bound to it.
     Retire {
@@ -160,6 +167,7 @@ impl Verb {
             Self::Csr { name, out } => csr(sealkeep, name, out).await,
             Self::Install { name, file, check } => install(sealkeep, name, file, check).await,
             Self::Activate { name, rebind } => activate(sealkeep, name, rebind).await,
+            Self::CheckRevocation { name } => revocation::check(sealkeep, name).await,
             Self::Retire { name } => life::retire(sealkeep, name).await,
             Self::Freeze { name, reason } => life::freeze(sealkeep, name, reason).await,
             Self::Unfreeze { name, reason } => life::unfreeze(sealkeep, name, reason).await,
@@ -282,7 +290,26 @@ async fn install(
         })
         .await?;
     let version = answer.version.unwrap_or_default();
-    let finding = |finding: &Finding| {
+    let mut text = version_line(&version);
+    text.push_str(&findings_table(&answer.findings));
+    let json = json!({
+        "version": version_json(&version),
+        "findings": findings_json(&answer.findings),
+    });
+    let name = short(&version.name);
+    let next = match check {
+        true => "checked only; nothing was installed".to_owned(),
+        false => format!("next: `sealkeep credential activate {name}`"),
+    };
+    Ok(Report::new(text, json).note(next))
+}
+
+/// What checks found, below what they were made of; empty without findings.
+fn findings_table(findings: &[Finding]) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
+    let row = |finding: &Finding| {
         let weight = if finding.blocking { "blocks" } else { "notes" };
         [
             weight.to_owned(),
@@ -291,26 +318,16 @@ async fn install(
             finding.way_out.clone(),
         ]
     };
-    let rows: Vec<_> = answer.findings.iter().map(finding).collect();
-    let mut text = version_line(&version);
-    if !rows.is_empty() {
-        text.push('\n');
-        text.push_str(&table(["FINDING", "CODE", "DETAIL", "WHAT TO DO"], rows));
-    }
-    let findings = answer
-        .findings
+    let rows = findings.iter().map(row).collect();
+    let found = table(["FINDING", "CODE", "DETAIL", "WHAT TO DO"], rows);
+    format!("\n{found}")
+}
+
+fn findings_json(findings: &[Finding]) -> Value {
+    let each = findings
         .iter()
         .map(|f| json!({ "code": f.code, "blocking": f.blocking, "detail": f.detail, "evidence": f.evidence, "way_out": f.way_out }));
-    let json = json!({
-        "version": version_json(&version),
-        "findings": findings.collect::<Vec<_>>(),
-    });
-    let name = short(&version.name);
-    let next = match check {
-        true => "checked only; nothing was installed".to_owned(),
-        false => format!("next: `sealkeep credential activate {name}`"),
-    };
-    Ok(Report::new(text, json).note(next))
+    each.collect()
 }
 
 async fn activate(sealkeep: &Sealkeep, name: String, rebind: bool) -> Result<Report, Failure> {
@@ -330,8 +347,13 @@ async fn activate(sealkeep: &Sealkeep, name: String, rebind: bool) -> Result<Rep
         }
         false => format!("bound to {}", answer.bound_banks.join(", ")),
     };
-    let json = json!({ "version": version_json(&version), "bound_banks": answer.bound_banks });
-    Ok(Report::new(version_line(&version), json).note(bound))
+    let json = json!({
+        "version": version_json(&version),
+        "bound_banks": answer.bound_banks,
+        "findings": findings_json(&answer.findings),
+    });
+    let text = version_line(&version) + &findings_table(&answer.findings);
+    Ok(Report::new(text, json).note(bound))
 }
 
 /// All credentials with their versions.

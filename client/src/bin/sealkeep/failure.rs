@@ -221,9 +221,7 @@ fn way_out(error: &Error) -> Option<&'static str> {
         "VERSION_NOT_BOUND" | "VERSION_NOT_ACTIVE" => {
             "activate a version of the credential: sealkeep credential activate NAME"
         }
-        "CERTIFICATE_BLOCKED" => {
-            "nothing was installed; have the certificate issued again without the findings"
-        }
+        "CERTIFICATE_BLOCKED" => "nothing was changed; each finding says what to ask the QTSP for",
         "ENROLLER_UNKNOWN" => "the service's configuration names the ways under [[enroller]]",
         "ENROLMENT_OPEN" => "`sealkeep enrolment list` tells how far it is",
         "VERSION_FROZEN" => {

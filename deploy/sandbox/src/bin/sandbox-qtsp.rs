@@ -1,16 +1,21 @@
 //! `sandbox-qtsp`: the pretend QTSP on the command line.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::roles::Role;
 use sealkeep_sandbox::clock::Clock;
 use sealkeep_sandbox::files;
 use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
-use sealkeep_sandbox::qtsp::{Kind, Oddities, Order, Qtsp, SealUsage, SigningRequest};
+use sealkeep_sandbox::qtsp::{
+    Kind, Oddities, Order, Qtsp, Reason, SealUsage, ServeConfig, SigningRequest,
+};
 
 /// A pretend qualified trust service provider: PSD2 certificates for demonstrations and tests only.
 #[derive(Parser)]
@@ -33,6 +38,34 @@ enum Verb {
     },
     /// Issues for a signing request; writes the certificate and the issuing CA's as PEM.
     Issue(Box<Issue>),
+    /// Revokes a certificate that it has issued; a server over the same folder says so from the next request on.
+    Revoke {
+        /// The folder of the QTSP.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The certificate, PEM; what follows it in the file is left alone.
+        #[arg(long)]
+        certificate: PathBuf,
+        /// Why.
+        #[arg(long, value_enum, default_value = "unspecified")]
+        reason: Reason,
+        /// Take a suspension back instead.
+        #[arg(long, conflicts_with = "reason")]
+        restore: bool,
+    },
+    /// Serves OCSP and lists of revoked certificates over HTTP until it is stopped; prints `listening on ADDR`. It answers
+    /// for every host name, so it can be the proxy of a service that looks for the names in the certificates.
+    Serve {
+        /// The folder of the QTSP.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Where to listen; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// How long what it says is fresh, seconds.
+        #[arg(long, default_value_t = FRESH_SECONDS)]
+        fresh_seconds: u32,
+    },
     /// Makes the keys and certificates of the pretend bank: tls.pem, tls.key, seal.pem and seal.key in a folder.
     IssueBank {
         /// The folder of the QTSP.
@@ -125,10 +158,47 @@ struct OddityFlags {
     /// Leaves out this role although it was ordered.
     #[arg(long)]
     missing_role: Vec<Role>,
+    /// Names no OCSP responder, only lists of revoked certificates.
+    #[arg(long)]
+    no_responder: bool,
+    /// Names an LDAP directory and a delta CRL before the list that can be used.
+    #[arg(long)]
+    odd_lists: bool,
 }
 
 fn main() -> ExitCode {
     sealkeep_sandbox::exit(run(Arguments::parse().verb))
+}
+
+/// How long what the QTSP says is fresh when nobody says, seconds.
+const FRESH_SECONDS: u32 = 12 * 3_600;
+
+fn revoke(
+    dir: &Path,
+    certificate: &Path,
+    reason: Option<Reason>,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let qtsp = Qtsp::load(dir)?;
+    let certificate = files::read_certificates(certificate)?.remove(0);
+    match reason {
+        Some(reason) => qtsp.revoke(&certificate, reason, now)?,
+        None => qtsp.restore(&Certificate::from_der(&certificate)?),
+    }
+    Ok(qtsp.save(dir)?)
+}
+
+#[tokio::main]
+async fn serve(config: ServeConfig) -> anyhow::Result<()> {
+    let qtsp = sealkeep_sandbox::qtsp::serve(config).await?;
+    // Nobody is left to tell when stdout is closed.
+    let _ = writeln!(std::io::stdout(), "listening on {}", qtsp.addr());
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        () = qtsp.join() => anyhow::bail!("the QTSP broke down"),
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+    }
 }
 
 fn run(verb: Verb) -> anyhow::Result<()> {
@@ -141,6 +211,22 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             let chain = Qtsp::load(&issue.dir)?.issue(&issue.order(), &request, now)?;
             Ok(files::write_public(&issue.out, &chain.to_pem())?)
         }
+        Verb::Revoke {
+            dir,
+            certificate,
+            reason,
+            restore,
+        } => revoke(&dir, &certificate, (!restore).then_some(reason), now),
+        Verb::Serve {
+            dir,
+            listen,
+            fresh_seconds,
+        } => serve(ServeConfig {
+            folder: dir,
+            listen,
+            fresh: SignedDuration::from_secs(fresh_seconds.into()),
+            clock: Clock::system(),
+        }),
         Verb::IssueBank {
             dir,
             dns,
@@ -196,6 +282,8 @@ impl Issue {
                 no_client_auth: flags.no_client_auth,
                 no_psd2: flags.no_psd2,
                 missing_roles: flags.missing_role.clone(),
+                no_responder: flags.no_responder,
+                odd_lists: flags.odd_lists,
             },
             ..Order::new(self.kind, &self.roles)
         }

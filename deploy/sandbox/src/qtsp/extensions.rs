@@ -50,23 +50,28 @@ pub(super) fn policy(id: &str) -> der::Result<CustomExtension> {
     Ok(extension(ID_CE_CERTIFICATE_POLICIES, policies.to_der()?))
 }
 
-/// authorityInfoAccess: the OCSP responder and the issuing certificate.
-pub(super) fn authority_info_access() -> der::Result<CustomExtension> {
+/// authorityInfoAccess: the OCSP responder and the certificate of the CA that issues, by its file name.
+pub(super) fn authority_info_access(ca: &str) -> der::Result<CustomExtension> {
     let access = vec![
         Access::at(AD_OCSP, &format!("http://{SERVICES_HOST}/ocsp"))?,
-        Access::at(
-            AD_CA_ISSUERS,
-            &format!("http://{SERVICES_HOST}/issuing.cer"),
-        )?,
+        Access::at(AD_CA_ISSUERS, &format!("http://{SERVICES_HOST}/{ca}.cer"))?,
     ];
     Ok(extension(ID_PE_AUTHORITY_INFO_ACCESS, access.to_der()?))
 }
 
-/// Where the revocation list is.
-pub(super) fn revocation_list() -> rcgen::CrlDistributionPoint {
+/// Where the list of what a CA has revoked is.
+pub(super) fn revocation_list(ca: &str) -> rcgen::CrlDistributionPoint {
     rcgen::CrlDistributionPoint {
-        uris: vec![format!("http://{SERVICES_HOST}/issuing.crl")],
+        uris: vec![format!("http://{SERVICES_HOST}/{ca}.crl")],
     }
+}
+
+/// The same as some QTSPs write it: the directory first, then a list that is only a delta, the useful one last.
+pub(super) fn odd_revocation_lists(ca: &str) -> Vec<rcgen::CrlDistributionPoint> {
+    let directory = format!("ldap://{SERVICES_HOST}/CN={ca}?certificateRevocationList");
+    let delta = format!("http://{SERVICES_HOST}/{ca}-delta.crl");
+    let point = |uri| rcgen::CrlDistributionPoint { uris: vec![uri] };
+    vec![point(directory), point(delta), revocation_list(ca)]
 }
 
 #[derive(Sequence)]

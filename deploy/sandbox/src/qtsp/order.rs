@@ -133,4 +133,8 @@ pub struct Oddities {
     pub no_psd2: bool,
     /// Leaves out these roles although they were ordered.
     pub missing_roles: Vec<Role>,
+    /// Names no OCSP responder, only lists of revoked certificates.
+    pub no_responder: bool,
+    /// Names an LDAP directory and a delta CRL before the list that can be used.
+    pub odd_lists: bool,
 }

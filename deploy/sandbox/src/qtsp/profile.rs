@@ -15,7 +15,7 @@ use sealkeep_profiles::roles::RoleSet;
 
 use super::csr::Wishes;
 use super::order::{Authority, Kind, Oddities, Order, SealUsage};
-use super::{QtspError, build, extensions};
+use super::{ISSUING, QtspError, build, extensions};
 use crate::parts::{printable, serial, validity};
 
 /// Days of validity an order may ask for.
@@ -44,7 +44,10 @@ pub(super) fn leaf(
     params.distinguished_name = subject(&identity)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.use_authority_key_identifier_extension = true;
-    params.crl_distribution_points = vec![extensions::revocation_list()];
+    params.crl_distribution_points = match order.oddities.odd_lists {
+        true => extensions::odd_revocation_lists(ISSUING),
+        false => vec![extensions::revocation_list(ISSUING)],
+    };
     match order.kind {
         Kind::Qwac => {
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -55,9 +58,12 @@ pub(super) fn leaf(
     }
     params.custom_extensions = vec![
         extensions::policy(order.kind.policy()).map_err(build)?,
-        extensions::authority_info_access().map_err(build)?,
         statements(order, &identity)?,
     ];
+    if !order.oddities.no_responder {
+        let access = extensions::authority_info_access(ISSUING).map_err(build)?;
+        params.custom_extensions.push(access);
+    }
     Ok(params)
 }
 

@@ -131,6 +131,11 @@ impl KeyUsage {
         self.bit(5)
     }
 
+    /// `cRLSign`: lists of revoked certificates.
+    pub fn crl_sign(&self) -> bool {
+        self.bit(6)
+    }
+
     /// Whether signatures of data are a stated use.
     pub fn signs(&self) -> bool {
         self.digital_signature() || self.non_repudiation()

@@ -1,6 +1,6 @@
-//! Whether one certificate was issued by another.
+//! Whether one certificate was issued by another, and what else its key has signed in the same way.
 //!
-//! In: two parsed certificates. Out: a verdict by name. Never judges validity, constraints or trust: that is path
+//! In: two parsed certificates; or one, and a signature with its algorithm. Out: a verdict by name. Never judges validity, constraints or trust: that is path
 //! validation. SHA-1 has no value here. Serves RFC 5280 section 4.1.1.3 and RFC 4055 (RSASSA-PSS parameters), because
 //! PSD2 issuing CAs sign with PSS.
 
@@ -21,13 +21,13 @@ pub enum IssuanceError {
     #[error("issuer certificate is not a CA")]
     NotCa,
     /// Signature algorithm unknown, too weak, or unfit for the issuer's key.
-    #[error("certificate signature algorithm {0} is not supported for this issuer")]
+    #[error("signature algorithm {0} is not supported for this issuer")]
     Algorithm(String),
     /// The two algorithm fields of the certificate differ (RFC 5280 section 4.1.1.2).
     #[error("certificate states two different signature algorithms")]
     AlgorithmsDiffer,
     /// The signature does not verify.
-    #[error("certificate signature does not verify under the issuer's key")]
+    #[error("the signature does not verify under the issuer's key")]
     BadSignature,
 }
 
@@ -53,12 +53,33 @@ pub(super) fn verify(certificate: &Certificate, issuer: &Certificate) -> Result<
     if frame.inner_algorithm.raw != frame.algorithm.raw {
         return Err(IssuanceError::AlgorithmsDiffer);
     }
-    let unsupported = || IssuanceError::Algorithm(oid_of(&frame.algorithm).unwrap_or_default());
-    let verifier = verifier(&frame.algorithm, issuer.public_key().key_type());
+    verify_signed(issuer, &frame.algorithm, frame.tbs.raw, frame.signature)
+}
+
+/// The same for anything else that a CA or its delegate signs, its `AlgorithmIdentifier` in DER.
+pub(super) fn verify_signature(
+    signer: &Certificate,
+    algorithm_der: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), IssuanceError> {
+    let algorithm = Tlv::read(algorithm_der);
+    let algorithm = algorithm.map_err(|_| IssuanceError::Algorithm(String::new()))?;
+    verify_signed(signer, &algorithm, message, signature)
+}
+
+fn verify_signed(
+    signer: &Certificate,
+    algorithm: &Tlv<'_>,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), IssuanceError> {
+    let unsupported = || IssuanceError::Algorithm(oid_of(algorithm).unwrap_or_default());
+    let verifier = verifier(algorithm, signer.public_key().key_type());
     let verifier = verifier.ok_or_else(unsupported)?;
-    let key = subject_public_key(issuer).map_err(|_| IssuanceError::BadSignature)?;
+    let key = subject_public_key(signer).map_err(|_| IssuanceError::BadSignature)?;
     UnparsedPublicKey::new(verifier, key)
-        .verify(frame.tbs.raw, frame.signature)
+        .verify(message, signature)
         .map_err(|_| IssuanceError::BadSignature)
 }
 

@@ -17,6 +17,8 @@ pub struct TrustError(String);
 #[derive(Debug, Default)]
 pub struct TrustAnchors {
     anchors: Vec<(Environment, TrustAnchor<'static>)>,
+    /// The same as certificates; those of kinds that ours cannot have been issued by are not among them.
+    certificates: Vec<Certificate>,
 }
 
 impl TrustAnchors {
@@ -29,12 +31,22 @@ impl TrustAnchors {
             let anchor =
                 webpki::anchor_from_trusted_cert(&der).map_err(|e| TrustError(e.to_string()))?;
             self.anchors.push((environment, anchor.to_owned()));
+            self.certificates.extend(Certificate::from_der(&der));
             count += 1;
         }
         if count == 0 {
             return Err(TrustError("the file holds no certificate".to_owned()));
         }
         Ok(())
+    }
+
+    /// The anchor that issued a certificate.
+    pub(in crate::credential) fn issuer_of(
+        &self,
+        certificate: &Certificate,
+    ) -> Option<Certificate> {
+        let issued = |anchor: &&Certificate| certificate.verify_issued_by(anchor).is_ok();
+        self.certificates.iter().find(issued).cloned()
     }
 
     /// Whether some anchor has this name: a chain without it has a hole, one with it a wrong signature or date.

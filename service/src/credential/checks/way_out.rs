@@ -34,6 +34,9 @@ pub(super) fn of(code: &str) -> &'static str {
         "validity.window" => "ask for a certificate that is valid now",
         "validity.overlap" => "begin earlier next time; plan the banks that need days first",
         "validity.schedule" => "ask for a shorter validity if one of your banks enforces it",
+        "rev.ocsp" | "rev.crl" => {
+            "ask the QTSP why; `sealkeep credential check-revocation` shows who was asked and what came back"
+        }
         "dup" => "send the certificate of this version; a key serves one version",
         other if other.starts_with("qcs.") => {
             "ask for QcStatements as TS 119 495 and EN 319 412-5 lay them out"

@@ -19,15 +19,16 @@ impl AlertSink for LogSink {
         let (id, kind, name) = (&alert.id, alert.kind.as_str(), &alert.name);
         let (severity, end) = (alert.severity.as_str(), alert.end_time);
         let banks = alert.banks.join(" ");
+        let event = alert.event();
         match alert.severity {
             Severity::Info => {
-                tracing::info!(id, kind, name, severity, %end, banks, "certificate alert");
+                tracing::info!(id, kind, name, severity, %end, banks, "{event}");
             }
             Severity::Warning => {
-                tracing::warn!(id, kind, name, severity, %end, banks, "certificate alert");
+                tracing::warn!(id, kind, name, severity, %end, banks, "{event}");
             }
             Severity::Critical | Severity::Page => {
-                tracing::error!(id, kind, name, severity, %end, banks, "certificate alert");
+                tracing::error!(id, kind, name, severity, %end, banks, "{event}");
             }
         }
         Box::pin(std::future::ready(Ok(())))

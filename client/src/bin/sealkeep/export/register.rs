@@ -78,7 +78,10 @@ impl Register {
                 entries.push(of_version(credential, version, name, watched));
             }
         }
-        let others = expiries.iter().filter(|expiry| expiry.kind != "version");
+        // A secret ends too, and is no certificate.
+        let others = expiries
+            .iter()
+            .filter(|expiry| !matches!(expiry.kind.as_str(), "version" | "secret"));
         entries.extend(others.map(of_other));
         Self { token, entries }
     }

@@ -1,0 +1,78 @@
+//! What ends within hours or days, and is not renewed like a certificate: approvals that wait for a second person, and
+//! what issuers last said about certificates.
+//!
+//! In: what is known. Out: [`Expiry`] values, for the alerts only. They are no part of the list of what ends: whoever asks
+//! that list what ends within 60 days wants to know what to order.
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::expiry::{Expiry, Kind};
+use super::revocation::Revocable;
+use crate::domain::{Approval, Standing};
+
+/// The words of issuers, each ending when it counts no more. It begins when it was fetched, so that a newer word is another
+/// thing that ends, and a QTSP that answers each night is never told of.
+pub(super) fn statements(revocables: &[Revocable<'_>]) -> Vec<Expiry> {
+    let heard = revocables
+        .iter()
+        .filter(|one| one.in_use && one.has_source() && one.known.revoked().is_none());
+    let expiry = heard.map(|one| {
+        let fetched = one.known.statement.as_ref().map(|(_, fetched)| *fetched);
+        let begin = fetched.unwrap_or(one.known.asked_first);
+        let certificate = one.certificate;
+        Expiry {
+            name: one.name.clone(),
+            sha256: fingerprint(&certificate.sha256(), begin),
+            subject: certificate.subject().rfc2253(),
+            issuer: certificate.issuer().rfc2253(),
+            serial_number: certificate.serial_hex(),
+            versions: one.versions.clone(),
+            banks: one.banks.clone(),
+            ..bare(Kind::RevocationStatement, begin, one.counts_until)
+        }
+    });
+    expiry.collect()
+}
+
+/// Approvals that lapse when nobody decides.
+pub(super) fn approvals(approvals: &[Approval], now: Timestamp) -> Vec<Expiry> {
+    let waiting = approvals
+        .iter()
+        .filter(|approval| approval.standing(now) == Standing::Pending);
+    let expiry = waiting.map(|approval| {
+        let version = approval.version.to_string();
+        Expiry {
+            name: format!("{} {version}", approval.verb.as_str()),
+            sha256: fingerprint(approval.id.as_str().as_bytes(), approval.created),
+            versions: vec![version],
+            ..bare(Kind::Approval, approval.created, approval.expires)
+        }
+    });
+    expiry.collect()
+}
+
+/// A life without a certificate.
+pub(super) fn bare(kind: Kind, begin: Timestamp, end: Timestamp) -> Expiry {
+    Expiry {
+        kind,
+        name: String::new(),
+        sha256: [0; 32],
+        subject: String::new(),
+        issuer: String::new(),
+        serial_number: String::new(),
+        begin,
+        end,
+        state: None,
+        versions: Vec::new(),
+        banks: Vec::new(),
+    }
+}
+
+/// What tells a life from the next one of the same thing.
+pub(super) fn fingerprint(thing: &[u8], begin: Timestamp) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(thing);
+    hash.update(begin.as_microsecond().to_be_bytes());
+    hash.finalize().into()
+}
