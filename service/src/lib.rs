@@ -77,6 +77,7 @@ pub mod credential;
 pub mod domain;
 pub mod grpc;
 pub mod metrics;
+pub mod outgoing;
 pub mod pin;
 pub mod policy;
 pub mod process;
