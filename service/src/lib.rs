@@ -79,6 +79,7 @@ pub mod doctor;
 pub mod domain;
 pub mod grpc;
 pub mod metrics;
+pub mod outgoing;
 pub mod pin;
 pub mod policy;
 pub mod process;

@@ -50,7 +50,7 @@ pub enum PinError {
         owner: u32,
     },
     /// Empty, too long, or not text.
-    #[error("the PIN must be 1 to {PIN_BYTES_MAX} bytes of UTF-8 on one line")]
+    #[error("the secret must be 1 to {PIN_BYTES_MAX} bytes of UTF-8 on one line")]
     Malformed,
     /// The environment variable is not set.
     #[error("${0} is not set")]
@@ -80,6 +80,11 @@ pub fn read(token: &TokenConfig, env: Option<&str>) -> Result<SecretString, PinE
 
 /// Reads a one-line secret from a private file.
 pub fn from_file(path: &Path) -> Result<SecretString, PinError> {
+    secret(private_file(path, PIN_BYTES_MAX + 2)?)
+}
+
+/// Reads a file that only its owner can read, up to so many bytes.
+pub(crate) fn private_file(path: &Path, bytes_max: usize) -> Result<Zeroizing<Vec<u8>>, PinError> {
     let fault = |source| PinError::File {
         path: path.to_owned(),
         source,
@@ -106,12 +111,12 @@ pub fn from_file(path: &Path) -> Result<SecretString, PinError> {
             owner,
         });
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(PIN_BYTES_MAX + 2));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(bytes_max));
     file.by_ref()
-        .take(PIN_BYTES_MAX as u64 + 2)
+        .take(bytes_max as u64)
         .read_to_end(&mut bytes)
         .map_err(fault)?;
-    secret(bytes)
+    Ok(bytes)
 }
 
 /// One line, its end removed.

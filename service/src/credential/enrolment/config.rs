@@ -8,9 +8,11 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::{CmpAccount, CmpEnroller, Enroller, ManualEnroller};
+use super::acme::{AccountFile, Binding};
+use super::{AcmeEnroller, AcmeServer, CmpAccount, CmpEnroller, Enroller, ManualEnroller};
 use crate::credential::cmp::Account;
 use crate::domain::Name;
+use crate::outgoing::trusting;
 use crate::pin::{self, PinError};
 
 /// Longest reference of an account, bytes.
@@ -30,6 +32,8 @@ pub enum EnrollerConfig {
     Manual(ManualConfig),
     /// CMP (RFC 9810) with a shared secret.
     Cmp(CmpConfig),
+    /// ACME (RFC 8555), for QWACs.
+    Acme(AcmeConfig),
 }
 
 /// `[[enroller]]` of kind `manual`.
@@ -60,6 +64,34 @@ pub struct CmpConfig {
     pub overdue_after_h: u32,
 }
 
+/// `[[enroller]]` of kind `acme`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcmeConfig {
+    /// What officers call it.
+    pub name: Name,
+    /// The directory of the CA, `https://...`.
+    pub directory_url: String,
+    /// The CAs that may have issued the server's certificate, PEM; those of the system when absent.
+    pub ca_file: Option<PathBuf>,
+    /// Whether you agree to the CA's terms of service. It opens no account for those who do not.
+    pub terms_agreed: bool,
+    /// Whom the CA may write to, e-mail addresses.
+    #[serde(default)]
+    pub contacts: Vec<String>,
+    /// Where the account and its key are kept, mode 0400; made when the account is opened.
+    pub account_file: PathBuf,
+    /// The CA's name for the key of the external account binding.
+    pub eab_key_id: Option<String>,
+    /// A file that holds that key, base64url, mode 0400.
+    pub eab_secret_file: Option<PathBuf>,
+    /// The directory that a web server shows as `/.well-known/acme-challenge/` under the names of the certificates.
+    pub challenge_directory: Option<PathBuf>,
+    /// How long it may take before somebody should ask, hours.
+    #[serde(default = "overdue_after")]
+    pub overdue_after_h: u32,
+}
+
 fn overdue_after_manual() -> u32 {
     OVERDUE_AFTER_MANUAL_H
 }
@@ -78,6 +110,16 @@ pub enum EnrollerError {
         /// Why not.
         source: PinError,
     },
+    /// The CAs of its server cannot be read.
+    #[error("enroller {name}: {path}: {problem}")]
+    Cas {
+        /// Which way.
+        name: Name,
+        /// Which file; `the system's` when none is configured.
+        path: String,
+        /// Why not.
+        problem: String,
+    },
 }
 
 impl EnrollerConfig {
@@ -86,6 +128,7 @@ impl EnrollerConfig {
         match self {
             Self::Manual(config) => &config.name,
             Self::Cmp(config) => &config.name,
+            Self::Acme(config) => &config.name,
         }
     }
 
@@ -94,6 +137,11 @@ impl EnrollerConfig {
         match self {
             Self::Manual(_) => Vec::new(),
             Self::Cmp(config) => vec![&mut config.secret_file],
+            Self::Acme(config) => std::iter::once(&mut config.account_file)
+                .chain(&mut config.ca_file)
+                .chain(&mut config.eab_secret_file)
+                .chain(&mut config.challenge_directory)
+                .collect(),
         }
     }
 
@@ -102,6 +150,10 @@ impl EnrollerConfig {
         let overdue_after_h = match self {
             Self::Manual(config) => config.overdue_after_h,
             Self::Cmp(config) => {
+                config.check()?;
+                config.overdue_after_h
+            }
+            Self::Acme(config) => {
                 config.check()?;
                 config.overdue_after_h
             }
@@ -120,6 +172,7 @@ impl EnrollerConfig {
         Ok(match self {
             Self::Manual(config) => Arc::new(ManualEnroller::new(hours(config.overdue_after_h))),
             Self::Cmp(config) => Arc::new(CmpEnroller::new(config.account()?)),
+            Self::Acme(config) => Arc::new(AcmeEnroller::new(config.server()?)),
         })
     }
 }
@@ -153,6 +206,69 @@ impl CmpConfig {
                 reference: self.reference.clone(),
                 secret: pin::from_file(&self.secret_file).map_err(secret)?,
             },
+            patience: hours(self.overdue_after_h),
+        })
+    }
+}
+
+impl AcmeConfig {
+    fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        let url: Option<http::Uri> = self.directory_url.parse().ok();
+        let secure = |url: http::Uri| url.scheme_str() == Some("https") && url.host().is_some();
+        if !url.is_some_and(secure) {
+            return Err(("enroller.directory_url", "https://host/path"));
+        }
+        if !self.terms_agreed {
+            return Err((
+                "enroller.terms_agreed",
+                "read the CA's terms of service, then say true",
+            ));
+        }
+        if self.eab_key_id.is_some() != self.eab_secret_file.is_some() {
+            return Err((
+                "enroller.eab_key_id",
+                "eab_key_id and eab_secret_file go together",
+            ));
+        }
+        if self.contacts.iter().any(|contact| !contact.contains('@')) {
+            return Err(("enroller.contacts", "e-mail addresses"));
+        }
+        Ok(())
+    }
+
+    fn server(&self) -> Result<AcmeServer, EnrollerError> {
+        let name = || self.name.clone();
+        let tls = trusting(self.ca_file.as_deref()).map_err(|problem| EnrollerError::Cas {
+            name: name(),
+            path: match &self.ca_file {
+                Some(path) => path.display().to_string(),
+                None => "the system's".to_owned(),
+            },
+            problem,
+        })?;
+        let binding = match (&self.eab_key_id, &self.eab_secret_file) {
+            (Some(key_id), Some(file)) => Some(Binding {
+                key_id: key_id.clone(),
+                secret: pin::from_file(file).map_err(|source| EnrollerError::Secret {
+                    name: name(),
+                    source,
+                })?,
+            }),
+            _ => None,
+        };
+        Ok(AcmeServer {
+            directory_url: self.directory_url.clone(),
+            tls,
+            account: AccountFile {
+                path: self.account_file.clone(),
+                contacts: self
+                    .contacts
+                    .iter()
+                    .map(|c| format!("mailto:{c}"))
+                    .collect(),
+                binding,
+            },
+            challenge_directory: self.challenge_directory.clone(),
             patience: hours(self.overdue_after_h),
         })
     }

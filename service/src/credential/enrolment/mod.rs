@@ -7,13 +7,14 @@
 //! | room | what it knows |
 //! |---|---|
 //! | [`config`] | what the operator wrote |
-//! | `manual`, `cmp` | one way to a QTSP each |
+//! | `manual`, [`cmp`](CmpEnroller), [`acme`] | one way to a QTSP each |
 //! | `decide` | what becomes of an enrolment after a step; pure |
 //! | `carry` | whose step is due, and what came |
 //!
 //! An enrolment takes milliseconds or weeks. After every step its ticket is stored, and [`carry_on`] takes the next step
 //! when it is due, after a restart too.
 
+pub mod acme;
 mod carry;
 mod cmp;
 pub mod config;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+pub use acme::{AcmeEnroller, AcmeServer};
 pub use carry::carry_on;
 pub use cmp::{CmpAccount, CmpEnroller};
 pub use config::{EnrollerConfig, EnrollerError};

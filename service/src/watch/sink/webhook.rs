@@ -3,9 +3,7 @@
 //! In: a URL, a file of secrets, the CAs to trust. Out: `POST {"type","timestamp","data"}` with `webhook-id`,
 //! `webhook-timestamp` and `webhook-signature`. Never: plain HTTP, a redirect followed, a body read beyond its limit.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,14 +15,12 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::{SignedDuration, Timestamp};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::signature::{Secrets, SecretsError};
 use super::{AlertSink, Delivery, Undelivered};
+use crate::outgoing::trusting;
 use crate::watch::alert::Alert;
 
 /// How long a receiver may take, connection and answer, seconds.
@@ -107,7 +103,7 @@ impl WebhookSink {
             name: name(),
             source,
         })?;
-        let tls = tls(config.ca_file.as_deref()).map_err(|problem| WebhookError::Cas {
+        let tls = trusting(config.ca_file.as_deref()).map_err(|problem| WebhookError::Cas {
             name: name(),
             path: match &config.ca_file {
                 Some(path) => path.display().to_string(),
@@ -236,34 +232,6 @@ fn uri(text: &str) -> Result<Uri, &'static str> {
         return Err("must hold no user and password; the signature authenticates");
     }
     Ok(uri)
-}
-
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            for ca in cas(path).map_err(|error| error.to_string())? {
-                roots.add(ca).map_err(|error| error.to_string())?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        return Err("no CA certificate in it".to_owned());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn cas(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let pem = std::fs::read(path)?;
-    let all: Result<_, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    all.map_err(|error| io::Error::other(error.to_string()))
 }
 
 #[cfg(test)]
