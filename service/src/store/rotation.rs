@@ -186,15 +186,6 @@ impl Store {
         }
         Ok(tx.commit().await?)
     }
-
-    /// Writes states of versions, all or nothing.
-    pub async fn change_states(&self, changes: &[StateChange]) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for change in changes {
-            set_state(&mut tx, change).await?;
-        }
-        Ok(tx.commit().await?)
-    }
 }
 
 async fn put_step(

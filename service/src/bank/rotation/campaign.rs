@@ -102,9 +102,7 @@ impl Registry {
         reason: &str,
     ) -> Result<Name, RotationError> {
         let _turn = self.turn().await;
-        if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
-            return Err(RotationError::Reason);
-        }
+        check_reason(reason)?;
         let snapshot = self.world.load();
         let credential = known(&snapshot, credential)?.name.clone();
         if let Some(open) = snapshot.rotations.get(&credential) {
@@ -231,9 +229,7 @@ impl Registry {
         reason: &str,
     ) -> Result<Name, RotationError> {
         let _turn = self.turn().await;
-        if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
-            return Err(RotationError::Reason);
-        }
+        check_reason(reason)?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let rotation = open(&snapshot, credential)?;
         for (bank, moving) in moves(&snapshot, &rotation.credential) {
@@ -272,6 +268,13 @@ impl Registry {
         let write = store.end_rotation(credential, number, ending, now, changes);
         self.change(who, Event::RotationEnd, data, write).await?;
         Ok(credential.clone())
+    }
+}
+
+fn check_reason(reason: &str) -> Result<(), RotationError> {
+    match reason.len() {
+        1..=REASON_BYTES_MAX => Ok(()),
+        _ => Err(RotationError::Reason),
     }
 }
 
