@@ -155,14 +155,7 @@ impl Error {
     /// Finds the error of this crate that made a TLS handshake fail: rustls and I/O errors carry it inside.
     #[must_use]
     pub fn behind<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref::<Self>() {
-                return Some(found);
-            }
-            next = inner(error);
-        }
-        None
+        found(error)
     }
 
     /// The bank was bound to another version meanwhile: what is asked for with the new one may succeed at once.
@@ -250,6 +243,20 @@ impl From<Status> for Error {
 }
 
 /// The error one level below, also where `source` skips a level: an I/O error's payload, rustls's `Other`.
+/// The first error of a type among an error and what is behind it.
+pub(crate) fn found<'a, T: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = inner(error);
+    }
+    None
+}
+
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     if let Some(io) = error.downcast_ref::<std::io::Error>() {
         return io.get_ref().map(|inner| inner as &(dyn StdError + 'static));

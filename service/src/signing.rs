@@ -12,6 +12,7 @@ mod decrypt;
 mod doubt;
 mod error;
 mod explain;
+mod identity;
 mod input;
 mod jwt;
 mod meter;
@@ -33,7 +34,7 @@ use crate::backend::tokens::Tokens;
 use crate::bank::rotation::moving::share;
 use crate::clock::{self, SharedClock};
 use crate::domain::{CallerName, Operation, Version, VersionState};
-use crate::policy::{Facts, Permit, Unfit};
+use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::World;
 use meter::Meter;
 
@@ -41,6 +42,7 @@ use bound::{Asked, Bound, http_share, no_share};
 pub use decrypt::{JweInput, Opened};
 pub use error::SigningError;
 pub use explain::{Explained, Explanation};
+pub use identity::{IdentityInput, Presented};
 pub use input::{Handshake, HttpInput, JwsInput, Released, TlsInput};
 pub use jwt::{AskedJwt, Endpoint, JwtInput};
 
@@ -60,6 +62,8 @@ struct Ready {
     prepared: Prepared,
     version: Arc<Version>,
     profile: Option<Arc<Profile>>,
+    /// The verification it belongs to.
+    verification: Option<String>,
 }
 
 impl Signing {
@@ -86,7 +90,8 @@ impl Signing {
         input: HttpInput,
         deadline: Instant,
     ) -> Result<Released, SigningError> {
-        let asked = Asked::new(caller, Operation::SignHttp, &input.bank, &input.credential);
+        let asked = Asked::new(caller, Operation::SignHttp, &input.bank, &input.credential)
+            .verifying(&input.verification);
         let ready = self.prepare_http(&asked, &input);
         self.finish(&asked, ready, deadline).await
     }
@@ -111,7 +116,8 @@ impl Signing {
         deadline: Instant,
     ) -> Result<Released, SigningError> {
         let credential = input.version.credential.as_str();
-        let asked = Asked::new(caller, Operation::Tls, &input.bank, credential);
+        let asked = Asked::new(caller, Operation::Tls, &input.bank, credential)
+            .verifying(&input.verification);
         let ready = self.prepare_tls(&asked, &input);
         self.finish(&asked, ready, deadline).await
     }
@@ -130,8 +136,13 @@ impl Signing {
                 digests: &input.body_digests,
             },
         })?;
-        let bound = Bound::of(&grant, &snapshot, now, || http_share(&grant, &request))?;
+        let bound = Bound::of(asked, &grant, &snapshot, now, || {
+            http_share(&grant, &request)
+        })?;
         let destination = grant.destination().clone();
+        if asked.in_verification().is_some() {
+            policy::harmless::check(&destination.bank, &request)?;
+        }
         let permit = bound.permit(grant, Facts::Http(&request), now)?;
         let (profile, settings) = (&destination.profile, &destination.settings);
         let prepared = profile.prepare(&request, bound.issued.chain(), settings, now)?;
@@ -142,7 +153,7 @@ impl Signing {
         let now = self.clock.now();
         let snapshot = self.world.load();
         let grant = asked.grant(&snapshot)?;
-        let bound = Bound::of(&grant, &snapshot, now, || share(&input.payload))?;
+        let bound = Bound::of(asked, &grant, &snapshot, now, || share(&input.payload))?;
         let destination = grant.destination().clone();
         let permit = bound.permit(grant, Facts::Jws, now)?;
         let (profile, settings) = (&destination.profile, &destination.settings);
@@ -154,7 +165,7 @@ impl Signing {
         let now = self.clock.now();
         let snapshot = self.world.load();
         let grant = asked.grant(&snapshot)?;
-        let bound = Bound::of(&grant, &snapshot, now, no_share)?;
+        let bound = Bound::of(asked, &grant, &snapshot, now, no_share)?;
         if bound.version.id != input.version {
             let bank = input.bank.clone();
             let (asked, bound) = (input.version.clone(), bound.version.id.clone());
@@ -236,9 +247,13 @@ impl Signing {
             prepared,
             version,
             profile,
+            verification,
         } = ready;
         let profile = profile.map(|profile| profile.name().to_owned());
-        let about = about(&permit, &prepared, &version, profile.as_deref());
+        let mut about = about(&permit, &prepared, &version, profile.as_deref());
+        if let Some(verification) = verification {
+            about["verification"] = verification.into();
+        }
         let (intent, raw) = tokio::join!(
             self.audit.intend(permit, about),
             self.tokens.sign(

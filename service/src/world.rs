@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, watch};
 use crate::bank::rotation::Rotation;
 use crate::bank::rotation::moving::{Move, Pick};
 use crate::bank::rotation::progress::Progress;
+use crate::bank::rotation::verification::Verification;
 use crate::domain::{Bank, Caller, CallerName, Credential, Enrolment, Name, Purpose, Version};
 use crate::store::{Store, StoreError};
 
@@ -34,6 +35,8 @@ pub struct Snapshot {
     /// Enrolments that have not ended with a certificate, as they were submitted or ended; their steps in between are
     /// in the store alone.
     pub enrolments: Vec<Enrolment>,
+    /// The verifications under way, by name.
+    pub verifications: HashMap<String, Verification>,
 }
 
 /// A bank with all that is needed to sign for it.
@@ -239,6 +242,8 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         .into_iter()
         .map(|caller| (caller.name.clone(), caller))
         .collect();
+    let verifications = store.open_verifications().await?.into_iter();
+    let verifications = verifications.map(|verification| (verification.id.clone(), verification));
     Ok(Snapshot {
         callers,
         banks,
@@ -246,6 +251,7 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         catalog,
         rotations,
         enrolments: store.unsettled_enrolments().await?,
+        verifications: verifications.collect(),
     })
 }
 

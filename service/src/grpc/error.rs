@@ -140,7 +140,9 @@ impl OnWire for Unfit {
         let fault = |code| Fault::new(code, self.reason());
         match self {
             Self::Host { host } => fault(Code::PermissionDenied).with("host", host),
-            Self::OperationUnknown { .. } | Self::Tls12 => fault(Code::PermissionDenied),
+            Self::OperationUnknown { .. } | Self::NotHarmless | Self::Tls12 => {
+                fault(Code::PermissionDenied)
+            }
             Self::Stale { header, .. } | Self::DateMalformed { header } => {
                 fault(Code::InvalidArgument).field(format!("headers[{header:?}]"))
             }
@@ -229,6 +231,7 @@ impl OnWire for SigningError {
             Self::Rebound { bound, .. } => {
                 Fault::new(Code::FailedPrecondition, self.reason()).with("bound", bound.resource())
             }
+            Self::VerificationEnded => Fault::new(Code::FailedPrecondition, self.reason()),
             Self::Held { until, .. } => {
                 Fault::new(Code::FailedPrecondition, self.reason()).with("until", until)
             }
@@ -355,6 +358,9 @@ impl OnWire for RotationError {
                 let banks: Vec<_> = banks.iter().map(crate::domain::Name::as_str).collect();
                 not_now("BANKS_NOT_MOVED").with("banks", banks.join(","))
             }
+            Self::VerifyUnconfigured(bank) => not_now("VERIFY_NOT_CONFIGURED").with("bank", bank),
+            Self::Unverifiable => not_now("CREDENTIAL_WITHOUT_CERTIFICATE"),
+            Self::VerificationEnded => not_now("VERIFICATION_ENDED"),
             Self::Reason => invalid("REASON_INVALID", "reason"),
             Self::Change(error) => error.fault(),
         }

@@ -21,6 +21,7 @@ mod rotation;
 mod signing;
 mod status;
 mod tls;
+mod verification;
 mod watch;
 mod wire;
 

@@ -29,6 +29,9 @@ pub enum SigningError {
         /// What is bound.
         bound: VersionId,
     },
+    /// The verification is unknown, of another caller or bank, or over.
+    #[error("this verification has ended; begin another one")]
+    VerificationEnded,
     /// The bank changes over to a new version.
     #[error("{bank} changes over to a new certificate until {until}; try again then")]
     Held {
@@ -73,6 +76,7 @@ impl SigningError {
             Self::Denied(denied) => denied.reason(),
             Self::NotBound(_) => NotBound::REASON,
             Self::Rebound { .. } => "VERSION_NOT_BOUND",
+            Self::VerificationEnded => "VERIFICATION_ENDED",
             Self::Held { .. } => "CUTOVER_IN_PROGRESS",
             Self::Unfit(unfit) => unfit.reason(),
             Self::Refused(refusal) => refusal.reason(),

@@ -131,7 +131,7 @@ impl Signing {
             }
         };
         let jti = Uuid::new_v4().to_string();
-        let bound = Bound::of(&grant, &snapshot, now, || share(jti.as_bytes()))?;
+        let bound = Bound::of(asked, &grant, &snapshot, now, || share(jti.as_bytes()))?;
         let destination = grant.destination().clone();
         let permit = bound.permit(grant, facts, now)?;
         // A body belongs to the bank's API, all else to its authorisation server.

@@ -13,6 +13,7 @@ mod credential;
 mod enrolment;
 mod rotation;
 mod suspicion;
+mod verification;
 mod watch;
 
 use std::fs::{File, OpenOptions};

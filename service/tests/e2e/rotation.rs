@@ -21,8 +21,9 @@ macro_rules! officer {
             })
     };
 }
+pub(crate) use officer;
 
-async fn step(
+pub async fn step(
     house: &House,
     credential: &str,
     bank: &str,
@@ -38,7 +39,7 @@ async fn step(
 }
 
 /// The next version, installed and attached to a new rotation.
-async fn begin(
+pub async fn begin(
     house: &House,
     credential: &str,
     purpose: Purpose,

@@ -222,6 +222,7 @@ mod tests {
             "sealkeep rotation accept acme-seal abn-amro --replaces-old --at 2026-12-15T10:00+01:00 --window 30",
             "sealkeep rotation switch acme-seal --all --canary 10%",
             "sealkeep rotation switch acme-seal ing-de --at 2026-12-15T10:00Z",
+            "sealkeep rotation verify acme-seal ing-de bnp --bank-ca bank-ca.pem",
             "sealkeep rotation confirm acme-seal --all",
             "sealkeep rotation rollback acme-seal ing-de",
             "sealkeep rotation fail acme-seal ing-de --reason no",

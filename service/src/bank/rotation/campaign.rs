@@ -80,6 +80,15 @@ pub enum RotationError {
     /// Banks have not moved yet.
     #[error("not moved yet: {}", names(.0))]
     Behind(Vec<Name>),
+    /// Nobody has said what is harmless at this bank.
+    #[error("{0} has no [bank.rotation.verify]; say which request changes nothing there")]
+    VerifyUnconfigured(Name),
+    /// No bank ever sees a certificate of it.
+    #[error("a decryption credential has no certificate that a bank could take")]
+    Unverifiable,
+    /// The verification is unknown, of another caller, or concluded.
+    #[error("this verification has ended; begin another one")]
+    VerificationEnded,
     /// No reason, or too much of one.
     #[error("reason: 1 to {REASON_BYTES_MAX} bytes")]
     Reason,
