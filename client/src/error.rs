@@ -69,6 +69,8 @@ pub enum Error {
         message: String,
         /// What it was about.
         facts: Facts,
+        /// How long to wait, when time alone changes it: a bank that changes over to a new certificate.
+        retry_after: Option<Duration>,
     },
     /// There is no such thing (only told to callers who may know).
     #[error("not found ({reason}): {message}")]
@@ -145,9 +147,9 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooMuch { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
-                *retry_after
-            }
+            Self::NotNow { retry_after, .. }
+            | Self::TooMuch { retry_after, .. }
+            | Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -225,6 +227,7 @@ impl From<Status> for Error {
                 field,
                 message,
                 facts,
+                retry_after,
             },
             Code::NotFound => Self::NotFound { reason, message },
             Code::ResourceExhausted => Self::TooMuch {
@@ -242,7 +245,6 @@ impl From<Status> for Error {
     }
 }
 
-/// The error one level below, also where `source` skips a level: an I/O error's payload, rustls's `Other`.
 /// The first error of a type among an error and what is behind it.
 pub(crate) fn found<'a, T: StdError + 'static>(
     error: &'a (dyn StdError + 'static),
@@ -257,6 +259,7 @@ pub(crate) fn found<'a, T: StdError + 'static>(
     None
 }
 
+/// The error one level below, also where `source` skips a level: an I/O error's payload, rustls's `Other`.
 fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     if let Some(io) = error.downcast_ref::<std::io::Error>() {
         return io.get_ref().map(|inner| inner as &(dyn StdError + 'static));

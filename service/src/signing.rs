@@ -12,6 +12,7 @@ mod decrypt;
 mod doubt;
 mod error;
 mod explain;
+mod held;
 mod identity;
 mod input;
 mod jwt;
@@ -36,6 +37,7 @@ use crate::clock::{self, SharedClock};
 use crate::domain::{CallerName, Operation, Version, VersionState};
 use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::World;
+use held::{Held, Patience};
 use meter::Meter;
 
 use bound::{Asked, Bound, http_share, no_share};
@@ -54,6 +56,7 @@ pub struct Signing {
     audit: AuditLog,
     tokens: Tokens,
     meter: Meter,
+    held: Held,
 }
 
 /// A permitted signature, ready for the key.
@@ -75,12 +78,14 @@ impl Signing {
             audit,
             tokens,
             meter: Meter::new(),
+            held: Held::default(),
         }
     }
 
     /// Registers what is counted of signatures.
     pub fn register(&self, registry: &mut Registry) {
         self.meter.register(registry);
+        self.held.register(registry);
     }
 
     /// Signs an HTTP request for a bank.
@@ -92,7 +97,8 @@ impl Signing {
     ) -> Result<Released, SigningError> {
         let asked = Asked::new(caller, Operation::SignHttp, &input.bank, &input.credential)
             .verifying(&input.verification);
-        let ready = self.prepare_http(&asked, &input);
+        let ready = self.unless_held(deadline, || self.prepare_http(&asked, &input));
+        let ready = ready.await;
         self.finish(&asked, ready, deadline).await
     }
 
@@ -104,7 +110,8 @@ impl Signing {
         deadline: Instant,
     ) -> Result<Released, SigningError> {
         let asked = Asked::new(caller, Operation::SignJws, &input.bank, &input.credential);
-        let ready = self.prepare_jws(&asked, &input);
+        let ready = self.unless_held(deadline, || self.prepare_jws(&asked, &input));
+        let ready = ready.await;
         self.finish(&asked, ready, deadline).await
     }
 
@@ -118,8 +125,27 @@ impl Signing {
         let credential = input.version.credential.as_str();
         let asked = Asked::new(caller, Operation::Tls, &input.bank, credential)
             .verifying(&input.verification);
-        let ready = self.prepare_tls(&asked, &input);
+        let ready = self.unless_held(deadline, || self.prepare_tls(&asked, &input));
+        let ready = ready.await;
         self.finish(&asked, ready, deadline).await
+    }
+
+    /// What is decided now, or when the bank has changed over.
+    async fn unless_held<T>(
+        &self,
+        deadline: Instant,
+        decide: impl Fn() -> Result<T, SigningError>,
+    ) -> Result<T, SigningError> {
+        let decided = decide();
+        let Err(SigningError::Held { .. }) = decided else {
+            return decided;
+        };
+        let patience = Patience {
+            clock: &self.clock,
+            changed: self.world.subscribe(),
+            left: deadline.saturating_duration_since(clock::monotonic()),
+        };
+        self.held.wait_out(patience, decide).await
     }
 
     fn prepare_http(&self, asked: &Asked<'_>, input: &HttpInput) -> Result<Ready, SigningError> {

@@ -18,14 +18,16 @@ impl TlsService for Api {
         request: Request<v1::GetTlsIdentityRequest>,
     ) -> Result<Response<v1::GetTlsIdentityResponse>, Status> {
         let Entry {
-            caller, message, ..
+            caller,
+            deadline,
+            message,
         } = enter(request)?;
         let input = IdentityInput {
             bank: &message.bank,
             credential: &message.credential,
             verification: &message.verification,
         };
-        let presented = self.0.signing.identity(&caller, input);
+        let presented = self.0.signing.identity(&caller, input, deadline).await;
         let Presented {
             credential,
             version,

@@ -1,6 +1,7 @@
 //! Who asks, and the version that the bank accepts now.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sealkeep_profiles::certificate::Certificate;
@@ -172,7 +173,11 @@ pub(super) fn chosen<'a>(
         Pick::Version(version) => Ok(version),
         Pick::Held { until } => {
             let bank = bank.to_string();
-            Err(SigningError::Held { bank, until })
+            Err(SigningError::Held {
+                bank,
+                until,
+                retry_after: Duration::try_from(until.duration_since(now)).unwrap_or_default(),
+            })
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Why nothing was signed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sealkeep_profiles::format::jwe::{JweError, Undecryptable};
 use sealkeep_profiles::refusal::Refusal;
@@ -39,6 +41,8 @@ pub enum SigningError {
         bank: String,
         /// Until then.
         until: Timestamp,
+        /// So long, from when it was refused.
+        retry_after: Duration,
     },
     /// The request is not fit to be signed.
     #[error(transparent)]

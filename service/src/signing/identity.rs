@@ -5,6 +5,7 @@
 //! reason that says more than a handshake without certificate.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::bound::{chosen, no_share};
 use super::{Asked, Signing, SigningError};
@@ -32,8 +33,18 @@ pub struct Presented {
 }
 
 impl Signing {
-    /// The version that a caller presents to a bank now.
-    pub fn identity(
+    /// The version that a caller presents to a bank now, or when the bank has changed over.
+    pub async fn identity(
+        &self,
+        caller: &CallerName,
+        input: IdentityInput<'_>,
+        deadline: Instant,
+    ) -> Result<Presented, SigningError> {
+        self.unless_held(deadline, || self.presented(caller, input))
+            .await
+    }
+
+    fn presented(
         &self,
         caller: &CallerName,
         input: IdentityInput<'_>,

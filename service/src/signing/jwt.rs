@@ -93,7 +93,8 @@ impl Signing {
     ) -> Result<Released, SigningError> {
         let operation = input.asked.operation();
         let asked = Asked::new(caller, operation, &input.bank, &input.credential);
-        let ready = self.prepare_jwt(&asked, &input.asked);
+        let ready = self.unless_held(deadline, || self.prepare_jwt(&asked, &input.asked));
+        let ready = ready.await;
         self.finish(&asked, ready, deadline).await
     }
 

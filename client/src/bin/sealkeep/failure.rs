@@ -162,6 +162,7 @@ impl From<Refusal> for Failure {
                 field,
                 message,
                 facts,
+                retry_after: None,
             },
         })
     }
@@ -324,6 +325,7 @@ mod tests {
             field: field(),
             message: message(),
             facts: facts(),
+            retry_after: None,
         };
         assert_eq!(code(not_now), 6);
         assert_eq!(code(Error::Unreachable { detail: text() }), 3);
