@@ -22,7 +22,7 @@ use crate::domain::Environment;
 
 pub use tables::{
     ApprovalConfig, ListenConfig, LogConfig, LogFormat, MetricsConfig, ProfilesConfig,
-    RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
+    PublicationConfig, RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
 };
 pub use token::{Isolation, ReplicaRule, TokenConfig};
 
@@ -48,6 +48,8 @@ pub struct Config {
     pub watch: WatchConfig,
     /// Where monitoring reads; nowhere when absent.
     pub metrics: Option<MetricsConfig>,
+    /// Where banks fetch our seal certificates; nowhere when absent.
+    pub publication: Option<PublicationConfig>,
     /// What takes two persons.
     #[serde(default)]
     pub approval: ApprovalConfig,
@@ -135,12 +137,15 @@ impl Config {
         let webhooks = self.watch.webhook.iter_mut();
         let webhooks =
             webhooks.flat_map(|w| std::iter::once(&mut w.secret_file).chain(&mut w.ca_file));
+        let publication = self.publication.iter_mut();
+        let publication = publication.flat_map(|p| [&mut p.certificate_file, &mut p.key_file]);
         for path in files
             .into_iter()
             .chain(anchors)
             .chain(webhooks)
             .chain(self.tokens.iter_mut().flat_map(|token| &mut token.pin_file))
             .chain(&mut self.profiles.directory)
+            .chain(publication)
             .chain(self.enroller.iter_mut().flat_map(|e| e.files_mut()))
         {
             *path = base.join(&*path);

@@ -20,6 +20,7 @@
 //! | [`credential`], [`bank`], [`access`] | what officers change, through [`registry`] | change by halves |
 //! | [`watch`] | what ends when, and who is told | decide about a signature |
 //! | [`metrics`] | what monitoring sees | let a label grow with traffic |
+//! | [`publication`] | our seal certificates, where banks fetch them | list them |
 //! | [`approval`] | what a second person must confirm | let one person be both |
 //! | [`store`] | the only SQL | hold a transaction across anything else |
 //! | [`world`] | what is known, in memory, swapped whole | half of a change |
@@ -76,12 +77,14 @@ pub mod config;
 pub mod credential;
 pub mod doctor;
 pub mod domain;
+mod door;
 pub mod grpc;
 pub mod metrics;
 pub mod pin;
 pub mod policy;
 pub mod process;
 pub mod profiles;
+pub mod publication;
 pub mod registry;
 pub mod run;
 pub mod signing;

@@ -7,12 +7,12 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 /// What stands in the sample as comments, by the word at the end of the line.
-const OPTIONAL: [&str; 3] = ["# webhook", "# manual", "# cmp"];
+const OPTIONAL: [&str; 4] = ["# webhook", "# publication", "# manual", "# cmp"];
 
 /// The sample with what stands in it as comments.
 fn with_options() -> String {
     let lines = SAMPLE.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if rest.starts_with("[[") => rest,
+        Some(rest) if rest.starts_with('[') => rest,
         Some(rest) if rest.contains(" = ") && OPTIONAL.iter().any(|word| rest.ends_with(word)) => {
             rest
         }
@@ -28,6 +28,7 @@ fn the_sample_parses() {
     assert_eq!(config.watch.webhook.len(), 1);
     let names: Vec<_> = config.enroller.iter().map(|e| e.name().as_str()).collect();
     assert_eq!(names, ["by-hand", "my-qtsp"]);
+    assert_eq!(config.publication.unwrap().urls.len(), 1);
 }
 
 #[test]

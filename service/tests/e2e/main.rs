@@ -20,6 +20,7 @@ mod jwt;
 mod life;
 mod pretend;
 mod profiles;
+mod publication;
 mod rotation;
 mod signing;
 mod startup;

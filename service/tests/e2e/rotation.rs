@@ -313,9 +313,7 @@ async fn a_bank_that_changes_over_is_held_and_refusals_say_the_way_out() {
         assert_eq!(error.reason(), reason, "{error:?}");
     }
     let soon = jiff::Timestamp::now().as_second() + 5;
-    step(&house, "seal", "bank", accept(soon, 1))
-        .await
-        .unwrap();
+    step(&house, "seal", "bank", accept(soon, 1)).await.unwrap();
     let held = loop {
         match signs_with(&house, 7).await {
             Ok(version) => assert_eq!(version, V1),
