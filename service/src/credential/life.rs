@@ -197,7 +197,7 @@ impl Registry {
     }
 
     /// The version that a full name means. The newest is not good enough for what cannot be undone.
-    pub(super) fn numbered(&self, name: &str) -> Result<Arc<Version>, CredentialError> {
+    pub(crate) fn numbered(&self, name: &str) -> Result<Arc<Version>, CredentialError> {
         let found = self.find(name)?;
         match VersionId::from_resource(name) {
             Ok(_) => Ok(found.version),
@@ -209,7 +209,7 @@ impl Registry {
 
     /// Who is touched when a version stops, and what could take its place: the newest other version with a
     /// certificate that is in use or waits for it.
-    fn stopped(&self, version: &Version) -> Stopped {
+    pub(crate) fn stopped(&self, version: &Version) -> Stopped {
         let snapshot = self.world.load();
         let bound = |bank: &&Arc<crate::world::Destination>| {
             let bound = bank.bound.get(&version.id.credential);

@@ -7,6 +7,7 @@ mod access;
 mod approval;
 mod audit;
 mod bank;
+mod compromise;
 mod credential;
 mod decryption;
 mod edge;

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod compromise;
 mod crash;
 mod decryption;
 mod doctor;

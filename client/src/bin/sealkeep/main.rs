@@ -200,6 +200,7 @@ mod tests {
             "sealkeep credential retire acme-seal@1",
             "sealkeep credential freeze acme-seal@1",
             "sealkeep credential freeze acme-seal@1 --reason laptop-stolen",
+            "sealkeep credential compromise acme-seal@1 --reason laptop-stolen",
             "sealkeep credential unfreeze acme-seal@1 --reason found",
             "sealkeep credential revoke acme-seal@1 --reason compromised",
             "sealkeep credential destroy acme-seal@1 --reason ended",

@@ -9,6 +9,7 @@
 pub mod bundle;
 pub mod campaign;
 pub mod canary;
+pub mod compromise;
 pub mod evidence;
 pub mod moving;
 pub mod plan;
