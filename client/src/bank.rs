@@ -8,7 +8,7 @@ use crate::handle::Sealkeep;
 use crate::http_client::HttpClient;
 use crate::signed::{Explanation, SignedHeaders, SignedJws};
 use crate::target::RequestHead;
-use crate::tls::TlsConfig;
+use crate::tls::{Ask, TlsConfig};
 use http::request::Parts;
 use rustls::RootCertStore;
 use sealkeep_proto::v1::explain_signature_request::Request as Asked;
@@ -29,6 +29,8 @@ pub struct BankHandle {
     sealkeep: Sealkeep,
     bank: Arc<str>,
     credential: Arc<str>,
+    /// The verification that calls belong to; empty for everything else.
+    verification: Arc<str>,
     body_wanted: Arc<AtomicBool>,
 }
 
@@ -38,6 +40,7 @@ impl BankHandle {
             sealkeep,
             bank: bank.into(),
             credential: "".into(),
+            verification: "".into(),
             body_wanted,
         }
     }
@@ -55,6 +58,18 @@ impl BankHandle {
             credential: name.into(),
             ..self.clone()
         }
+    }
+
+    /// The same bank while a verification tries another version.
+    pub(crate) fn verifying(&self, verification: &str) -> Self {
+        Self {
+            verification: verification.into(),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn sealkeep(&self) -> &Sealkeep {
+        &self.sealkeep
     }
 
     /// Signs a request and sets the headers on it. It must be sent as it comes out: same method, target, headers, body.
@@ -175,7 +190,13 @@ impl BankHandle {
     /// # Errors
     /// [`Error`], by what to do.
     pub async fn tls_config(&self, roots: RootCertStore) -> Result<TlsConfig, Error> {
-        TlsConfig::fetch(&self.sealkeep, &self.bank, &self.credential, roots).await
+        let ask = Ask {
+            sealkeep: self.sealkeep.clone(),
+            bank: self.bank.clone(),
+            credential: self.credential.clone(),
+            verification: self.verification.clone(),
+        };
+        TlsConfig::fetch(ask, roots).await
     }
 
     /// An HTTP client for the bank over that TLS. It adds nothing to requests; sign them first.
@@ -269,6 +290,7 @@ impl BankHandle {
             } else {
                 body.digests()
             },
+            verification: self.verification.to_string(),
         }
     }
 }

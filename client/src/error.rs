@@ -69,6 +69,8 @@ pub enum Error {
         message: String,
         /// What it was about.
         facts: Facts,
+        /// How long to wait, when time alone changes it: a bank that changes over to a new certificate.
+        retry_after: Option<Duration>,
     },
     /// There is no such thing (only told to callers who may know).
     #[error("not found ({reason}): {message}")]
@@ -145,9 +147,9 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::TooMuch { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
-                *retry_after
-            }
+            Self::NotNow { retry_after, .. }
+            | Self::TooMuch { retry_after, .. }
+            | Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
         }
     }
@@ -155,14 +157,7 @@ impl Error {
     /// Finds the error of this crate that made a TLS handshake fail: rustls and I/O errors carry it inside.
     #[must_use]
     pub fn behind<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref::<Self>() {
-                return Some(found);
-            }
-            next = inner(error);
-        }
-        None
+        found(error)
     }
 
     /// The bank was bound to another version meanwhile: what is asked for with the new one may succeed at once.
@@ -232,6 +227,7 @@ impl From<Status> for Error {
                 field,
                 message,
                 facts,
+                retry_after,
             },
             Code::NotFound => Self::NotFound { reason, message },
             Code::ResourceExhausted => Self::TooMuch {
@@ -247,6 +243,20 @@ impl From<Status> for Error {
             _ => Self::Broken { reason, message },
         }
     }
+}
+
+/// The first error of a type among an error and what is behind it.
+pub(crate) fn found<'a, T: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = inner(error);
+    }
+    None
 }
 
 /// The error one level below, also where `source` skips a level: an I/O error's payload, rustls's `Other`.

@@ -71,6 +71,7 @@ pub mod saved;
 mod signed;
 mod target;
 mod tls;
+mod verification;
 mod verify;
 
 pub use bank::BankHandle;

@@ -24,7 +24,7 @@ use crate::domain::Environment;
 pub use revocation::{RevocationConfig, RevocationEnvironmentConfig};
 pub use tables::{
     ApprovalConfig, ListenConfig, LogConfig, LogFormat, MetricsConfig, ProfilesConfig,
-    RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
+    PublicationConfig, RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
 };
 pub use token::{Hardening, Isolation, ReplicaRule, TokenConfig};
 
@@ -53,6 +53,8 @@ pub struct Config {
     pub watch: WatchConfig,
     /// Where monitoring reads; nowhere when absent.
     pub metrics: Option<MetricsConfig>,
+    /// Where banks fetch our seal certificates; nowhere when absent.
+    pub publication: Option<PublicationConfig>,
     /// What takes two persons.
     #[serde(default)]
     pub approval: ApprovalConfig,
@@ -140,12 +142,15 @@ impl Config {
         let webhooks = self.watch.webhook.iter_mut();
         let webhooks =
             webhooks.flat_map(|w| std::iter::once(&mut w.secret_file).chain(&mut w.ca_file));
+        let publication = self.publication.iter_mut();
+        let publication = publication.flat_map(|p| [&mut p.certificate_file, &mut p.key_file]);
         for path in files
             .into_iter()
             .chain(anchors)
             .chain(webhooks)
             .chain(self.tokens.iter_mut().flat_map(TokenConfig::files_mut))
             .chain(&mut self.profiles.directory)
+            .chain(publication)
             .chain(self.enroller.iter_mut().flat_map(|e| e.files_mut()))
         {
             *path = base.join(&*path);

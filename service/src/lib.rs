@@ -21,6 +21,7 @@
 //! | [`credential::revocation`] | whether issuers have revoked what is ours | stop anything because nobody answers |
 //! | [`watch`] | what ends when, and who is told | decide about a signature |
 //! | [`metrics`] | what monitoring sees | let a label grow with traffic |
+//! | [`publication`] | our seal certificates, where banks fetch them | list them |
 //! | [`approval`] | what a second person must confirm | let one person be both |
 //! | [`store`] | the only SQL | hold a transaction across anything else |
 //! | [`world`] | what is known, in memory, swapped whole | half of a change |
@@ -77,6 +78,7 @@ pub mod config;
 pub mod credential;
 pub mod doctor;
 pub mod domain;
+mod door;
 pub mod grpc;
 pub mod metrics;
 pub mod outgoing;
@@ -84,6 +86,7 @@ pub mod pin;
 pub mod policy;
 pub mod process;
 pub mod profiles;
+pub mod publication;
 pub mod registry;
 pub mod run;
 pub mod signing;

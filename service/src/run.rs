@@ -24,6 +24,7 @@ use crate::grpc::meter::Meter;
 use crate::grpc::{self, Rooms};
 use crate::metrics::{Exposition, State};
 use crate::profiles::{self, Profiles};
+use crate::publication::PublicationMeter;
 use crate::registry::Registry;
 use crate::signing::Signing;
 use crate::store::{OpenMode, Store};
@@ -31,7 +32,7 @@ use crate::watch::{Sources, Watch};
 use crate::world::World;
 
 pub use error::RunError;
-use parts::{open_metrics, own_certificates, secret_files, sinks};
+use parts::{open_metrics, open_publication, own_certificates, secret_files, server_files, sinks};
 pub(crate) use tokens::pin_source;
 
 /// Makes the store and its first officer.
@@ -71,6 +72,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         listen.key_file.clone(),
         listen.caller_ca_file.clone(),
     )?;
+    let publication = server_files(config.publication.as_ref())?;
     let trust = config.trust_anchors()?;
     let enrollers = config.enrollers()?;
     let revocations = Arc::new(config.revocation.revocations());
@@ -121,7 +123,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         .directory
         .map(|directory| tokio::spawn(profiles::watch(directory, registry.clone(), profiles)));
     let sources = Sources {
-        certificates: own_certificates(tls_files.clone()),
+        certificates: own_certificates(tls_files.clone(), publication.clone()),
         secrets,
         revocation: *revocations.rules(),
     };
@@ -129,6 +131,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     let signing = Signing::new(clock.clone(), world.clone(), audit.clone(), tokens.clone());
     let enrolments = registry.enrolling.clone();
     let (started_at, meter) = (clock.now(), Meter::default());
+    let published = PublicationMeter::default();
     let state = State {
         watch: watch.clone(),
         world: world.clone(),
@@ -142,8 +145,12 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         watch.register(registry);
         enrolments.register(registry);
         revocations.register(registry);
+        published.register(registry);
     });
     let monitoring = open_metrics(config.metrics.as_ref(), exposition).await?;
+    let publishing = config.publication.zip(publication);
+    let publishing = open_publication(publishing, (clock.clone(), world.clone()), published);
+    let publishing = publishing.await?;
     let watching = watch.start();
     let rooms = Rooms {
         signing,
@@ -178,6 +185,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     }
     watching.stop().await;
     monitoring.stop().await;
+    publishing.stop().await;
     // Whatever it was doing is finished at the next start.
     approving.abort();
     enrolling.abort();
@@ -239,6 +247,7 @@ pub fn check(path: &Path) -> Result<Config, RunError> {
         listen.key_file.clone(),
         listen.caller_ca_file.clone(),
     )?;
+    server_files(config.publication.as_ref())?;
     for token in &config.tokens {
         if !token.module.exists() {
             return Err(BackendError::ModuleMissing(token.module.clone()).into());

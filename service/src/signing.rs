@@ -12,6 +12,8 @@ mod decrypt;
 mod doubt;
 mod error;
 mod explain;
+mod held;
+mod identity;
 mod input;
 mod jwt;
 mod meter;
@@ -33,14 +35,16 @@ use crate::backend::tokens::Tokens;
 use crate::bank::rotation::moving::share;
 use crate::clock::{self, SharedClock};
 use crate::domain::{CallerName, Operation, Version, VersionState};
-use crate::policy::{Facts, Permit, Unfit};
+use crate::policy::{self, Facts, Permit, Unfit};
 use crate::world::World;
+use held::{Held, Patience};
 use meter::Meter;
 
 use bound::{Asked, Bound, http_share, no_share};
 pub use decrypt::{JweInput, Opened};
 pub use error::SigningError;
 pub use explain::{Explained, Explanation};
+pub use identity::{IdentityInput, Presented};
 pub use input::{Handshake, HttpInput, JwsInput, Released, TlsInput};
 pub use jwt::{AskedJwt, Endpoint, JwtInput};
 
@@ -52,6 +56,7 @@ pub struct Signing {
     audit: AuditLog,
     tokens: Tokens,
     meter: Meter,
+    held: Held,
 }
 
 /// A permitted signature, ready for the key.
@@ -60,6 +65,8 @@ struct Ready {
     prepared: Prepared,
     version: Arc<Version>,
     profile: Option<Arc<Profile>>,
+    /// The verification it belongs to.
+    verification: Option<String>,
 }
 
 impl Signing {
@@ -71,12 +78,14 @@ impl Signing {
             audit,
             tokens,
             meter: Meter::new(),
+            held: Held::default(),
         }
     }
 
     /// Registers what is counted of signatures.
     pub fn register(&self, registry: &mut Registry) {
         self.meter.register(registry);
+        self.held.register(registry);
     }
 
     /// Signs an HTTP request for a bank.
@@ -86,8 +95,10 @@ impl Signing {
         input: HttpInput,
         deadline: Instant,
     ) -> Result<Released, SigningError> {
-        let asked = Asked::new(caller, Operation::SignHttp, &input.bank, &input.credential);
-        let ready = self.prepare_http(&asked, &input);
+        let asked = Asked::new(caller, Operation::SignHttp, &input.bank, &input.credential)
+            .verifying(&input.verification);
+        let ready = self.unless_held(deadline, || self.prepare_http(&asked, &input));
+        let ready = ready.await;
         self.finish(&asked, ready, deadline).await
     }
 
@@ -99,7 +110,8 @@ impl Signing {
         deadline: Instant,
     ) -> Result<Released, SigningError> {
         let asked = Asked::new(caller, Operation::SignJws, &input.bank, &input.credential);
-        let ready = self.prepare_jws(&asked, &input);
+        let ready = self.unless_held(deadline, || self.prepare_jws(&asked, &input));
+        let ready = ready.await;
         self.finish(&asked, ready, deadline).await
     }
 
@@ -111,9 +123,29 @@ impl Signing {
         deadline: Instant,
     ) -> Result<Released, SigningError> {
         let credential = input.version.credential.as_str();
-        let asked = Asked::new(caller, Operation::Tls, &input.bank, credential);
-        let ready = self.prepare_tls(&asked, &input);
+        let asked = Asked::new(caller, Operation::Tls, &input.bank, credential)
+            .verifying(&input.verification);
+        let ready = self.unless_held(deadline, || self.prepare_tls(&asked, &input));
+        let ready = ready.await;
         self.finish(&asked, ready, deadline).await
+    }
+
+    /// What is decided now, or when the bank has changed over.
+    async fn unless_held<T>(
+        &self,
+        deadline: Instant,
+        decide: impl Fn() -> Result<T, SigningError>,
+    ) -> Result<T, SigningError> {
+        let decided = decide();
+        let Err(SigningError::Held { .. }) = decided else {
+            return decided;
+        };
+        let patience = Patience {
+            clock: &self.clock,
+            changed: self.world.subscribe(),
+            left: deadline.saturating_duration_since(clock::monotonic()),
+        };
+        self.held.wait_out(patience, decide).await
     }
 
     fn prepare_http(&self, asked: &Asked<'_>, input: &HttpInput) -> Result<Ready, SigningError> {
@@ -130,8 +162,13 @@ impl Signing {
                 digests: &input.body_digests,
             },
         })?;
-        let bound = Bound::of(&grant, &snapshot, now, || http_share(&grant, &request))?;
+        let bound = Bound::of(asked, &grant, &snapshot, now, || {
+            http_share(&grant, &request)
+        })?;
         let destination = grant.destination().clone();
+        if asked.in_verification().is_some() {
+            policy::harmless::check(&destination.bank, &request)?;
+        }
         let permit = bound.permit(grant, Facts::Http(&request), now)?;
         let (profile, settings) = (&destination.profile, &destination.settings);
         let prepared = profile.prepare(&request, bound.issued.chain(), settings, now)?;
@@ -142,7 +179,7 @@ impl Signing {
         let now = self.clock.now();
         let snapshot = self.world.load();
         let grant = asked.grant(&snapshot)?;
-        let bound = Bound::of(&grant, &snapshot, now, || share(&input.payload))?;
+        let bound = Bound::of(asked, &grant, &snapshot, now, || share(&input.payload))?;
         let destination = grant.destination().clone();
         let permit = bound.permit(grant, Facts::Jws, now)?;
         let (profile, settings) = (&destination.profile, &destination.settings);
@@ -154,7 +191,7 @@ impl Signing {
         let now = self.clock.now();
         let snapshot = self.world.load();
         let grant = asked.grant(&snapshot)?;
-        let bound = Bound::of(&grant, &snapshot, now, no_share)?;
+        let bound = Bound::of(asked, &grant, &snapshot, now, no_share)?;
         if bound.version.id != input.version {
             let bank = input.bank.clone();
             let (asked, bound) = (input.version.clone(), bound.version.id.clone());
@@ -236,9 +273,13 @@ impl Signing {
             prepared,
             version,
             profile,
+            verification,
         } = ready;
         let profile = profile.map(|profile| profile.name().to_owned());
-        let about = about(&permit, &prepared, &version, profile.as_deref());
+        let mut about = about(&permit, &prepared, &version, profile.as_deref());
+        if let Some(verification) = verification {
+            about["verification"] = verification.into();
+        }
         let (intent, raw) = tokio::join!(
             self.audit.intend(permit, about),
             self.tokens.sign(

@@ -15,6 +15,7 @@ use tokio::sync::{Mutex, watch};
 use crate::bank::rotation::Rotation;
 use crate::bank::rotation::moving::{Move, Pick};
 use crate::bank::rotation::progress::Progress;
+use crate::bank::rotation::verification::Verification;
 use crate::domain::{
     Bank, Caller, CallerName, Credential, Enrolment, Name, Purpose, Revocation, Version,
 };
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub enrolments: Vec<Enrolment>,
     /// What issuers say about certificates, by SHA-256.
     pub revocations: HashMap<[u8; 32], Revocation>,
+    /// The verifications under way, by name.
+    pub verifications: HashMap<String, Verification>,
 }
 
 /// A bank with all that is needed to sign for it.
@@ -244,6 +247,8 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         .map(|caller| (caller.name.clone(), caller))
         .collect();
     let revocations = store.revocations().await?.into_iter();
+    let verifications = store.open_verifications().await?.into_iter();
+    let verifications = verifications.map(|verification| (verification.id.clone(), verification));
     Ok(Snapshot {
         revocations: revocations.map(|row| (row.certificate, row)).collect(),
         callers,
@@ -252,6 +257,7 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         catalog,
         rotations,
         enrolments: store.unsettled_enrolments().await?,
+        verifications: verifications.collect(),
     })
 }
 

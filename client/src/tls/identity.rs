@@ -18,6 +18,8 @@ use tokio::sync::{oneshot, watch};
 /// What is presented now, and the means to make the next one.
 pub(crate) struct Identity {
     bank: Arc<str>,
+    /// The verification it is presented for; empty for everything else.
+    verification: Arc<str>,
     tls12_allowed: bool,
     signer: SignerThread,
     current: ArcSwap<Generation>,
@@ -38,21 +40,22 @@ pub(crate) struct Generation {
 }
 
 impl Identity {
-    /// Makes the identity and has it watched.
+    /// Makes the identity and has it watched. That of a verification is not: it presents what is tried, not what is
+    /// bound.
     pub(crate) fn new(
-        bank: &str,
+        bank: &Arc<str>,
+        verification: &Arc<str>,
         answer: GetTlsIdentityResponse,
         signer: SignerThread,
     ) -> Result<Arc<Self>, Error> {
         let (alive, gone) = oneshot::channel();
-        let bank: Arc<str> = bank.into();
         let tls12_allowed = answer.tls12_allowed;
         let first = Named {
             version: answer.version,
             chain: answer.certificate_chain,
             schemes: answer.signature_schemes,
         };
-        let certified = first.certify(&bank, tls12_allowed, &signer)?;
+        let certified = first.certify(bank, verification, tls12_allowed, &signer)?;
         let first = Generation {
             number: 0,
             version: first.version,
@@ -61,6 +64,7 @@ impl Identity {
         };
         let identity = Arc::new(Self {
             bank: bank.clone(),
+            verification: verification.clone(),
             tls12_allowed,
             signer: signer.clone(),
             current: ArcSwap::from_pointee(first),
@@ -68,7 +72,10 @@ impl Identity {
             changes: watch::Sender::new(0),
             _alive: alive,
         });
-        signer.follow(answer.credential, bank, Arc::downgrade(&identity), gone)?;
+        if verification.is_empty() {
+            let (credential, watched) = (answer.credential, Arc::downgrade(&identity));
+            signer.follow(credential, bank.clone(), watched, gone)?;
+        }
         Ok(identity)
     }
 
@@ -92,7 +99,12 @@ impl Identity {
             chain: said.certificate_chain,
             schemes: said.signature_schemes,
         };
-        let certified = named.certify(&self.bank, self.tls12_allowed, &self.signer)?;
+        let certified = named.certify(
+            &self.bank,
+            &self.verification,
+            self.tls12_allowed,
+            &self.signer,
+        )?;
         let number = current.number + 1;
         self.current.store(Arc::new(Generation {
             number,
@@ -157,6 +169,7 @@ impl Named {
     fn certify(
         &self,
         bank: &Arc<str>,
+        verification: &Arc<str>,
         tls12_allowed: bool,
         signer: &SignerThread,
     ) -> Result<Arc<CertifiedKey>, Error> {
@@ -172,6 +185,7 @@ impl Named {
         };
         let key = RemoteKey::new(RemoteKeyParts {
             bank: bank.clone(),
+            verification: verification.clone(),
             version: self.version.as_str().into(),
             schemes: schemes(&self.schemes),
             leaf,

@@ -33,6 +33,7 @@ pub(crate) struct RemoteKey {
 /// What [`RemoteKey::new`] needs.
 pub(crate) struct RemoteKeyParts<'a> {
     pub(crate) bank: Arc<str>,
+    pub(crate) verification: Arc<str>,
     pub(crate) version: Arc<str>,
     pub(crate) schemes: Vec<SignatureScheme>,
     pub(crate) leaf: &'a CertificateDer<'static>,
@@ -54,6 +55,7 @@ impl RemoteKey {
             public_key: leaf.subject_public_key_info(),
             remote: Remote {
                 bank: parts.bank,
+                verification: parts.verification,
                 version: parts.version,
                 tls12_allowed: parts.tls12_allowed,
                 signer: parts.signer,
@@ -88,6 +90,8 @@ impl SigningKey for RemoteKey {
 #[derive(Clone, Debug)]
 struct Remote {
     bank: Arc<str>,
+    /// The verification it signs for; empty for everything else.
+    verification: Arc<str>,
     version: Arc<str>,
     tls12_allowed: bool,
     signer: SignerThread,
@@ -115,6 +119,7 @@ impl Signer for RemoteSigner {
 fn question(remote: &Remote, scheme: SignatureScheme, message: &[u8]) -> Result<SignTls, Error> {
     let version = remote.version.to_string();
     let bank = remote.bank.to_string();
+    let verification = remote.verification.to_string();
     let signature_scheme = u32::from(u16::from(scheme));
     if let Some(hash) = transcript_hash(message) {
         let transcript_hash = hash.to_vec();
@@ -123,6 +128,7 @@ fn question(remote: &Remote, scheme: SignatureScheme, message: &[u8]) -> Result<
             bank,
             signature_scheme,
             transcript_hash,
+            verification,
         }));
     }
     if message.first() != Some(&CLIENT_HELLO) || message.len() > TRANSCRIPT_BYTES_MAX {
@@ -139,6 +145,7 @@ fn question(remote: &Remote, scheme: SignatureScheme, message: &[u8]) -> Result<
         bank,
         signature_scheme,
         handshake_messages,
+        verification,
     }))
 }
 

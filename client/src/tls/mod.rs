@@ -19,12 +19,16 @@ use crate::error::Error;
 use crate::handle::Sealkeep;
 use identity::Identity;
 use rustls::client::Resumption;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use sealkeep_proto::v1::tls_service_client::TlsServiceClient;
 use sealkeep_proto::v1::{
     GetTlsIdentityRequest, GetTlsIdentityResponse, VersionState, WatchCredentialResponse,
 };
 use std::sync::Arc;
+
+static TLS13_ONLY: [&SupportedProtocolVersion; 1] = [&TLS13];
+static TLS13_AND_12: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
 /// TLS towards one bank: the certificate bound to it now, the remote key, the roots trusted for its server.
 ///
@@ -40,21 +44,12 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
-    pub(crate) async fn fetch(
-        sealkeep: &Sealkeep,
-        bank: &str,
-        credential: &str,
-        roots: RootCertStore,
-    ) -> Result<Self, Error> {
-        let ask = Ask {
-            sealkeep: sealkeep.clone(),
-            bank: bank.into(),
-            credential: credential.into(),
-        };
+    pub(crate) async fn fetch(ask: Ask, roots: RootCertStore) -> Result<Self, Error> {
         let answer = ask.identity().await?;
         let hosts = answer.hosts.clone().into();
         let tls12_allowed = answer.tls12_allowed;
-        let identity = Identity::new(bank, answer, sealkeep.signer()?)?;
+        let signer = ask.sealkeep.signer()?;
+        let identity = Identity::new(&ask.bank, &ask.verification, answer, signer)?;
         Ok(Self {
             ask,
             identity,
@@ -88,18 +83,22 @@ impl TlsConfig {
     /// # Errors
     /// [`Error::Broken`] when rustls refuses the protocol versions.
     pub fn client_config(&self) -> Result<ClientConfig, Error> {
-        let versions: &[&rustls::SupportedProtocolVersion] = match self.tls12_allowed {
-            true => &[&rustls::version::TLS13, &rustls::version::TLS12],
-            false => &[&rustls::version::TLS13],
-        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
+            .with_protocol_versions(Self::versions(self.tls12_allowed))
             .map_err(|error| Error::broken("TLS_CONFIG_REFUSED", error.to_string()))?
             .with_root_certificates(self.roots.clone())
             .with_client_cert_resolver(self.identity.clone());
         config.resumption = Resumption::disabled();
         Ok(config)
+    }
+
+    /// TLS 1.3, and 1.2 where the bank allows it.
+    pub(crate) fn versions(tls12_allowed: bool) -> &'static [&'static SupportedProtocolVersion] {
+        match tls12_allowed {
+            true => &TLS13_AND_12,
+            false => &TLS13_ONLY,
+        }
     }
 
     /// The version that the next handshake presents, `credentials/{credential}/versions/{number}`.
@@ -141,10 +140,12 @@ impl TlsConfig {
 
 /// Whom to ask for the identity, and for what.
 #[derive(Clone, Debug)]
-struct Ask {
-    sealkeep: Sealkeep,
-    bank: Arc<str>,
-    credential: Arc<str>,
+pub(crate) struct Ask {
+    pub(crate) sealkeep: Sealkeep,
+    pub(crate) bank: Arc<str>,
+    pub(crate) credential: Arc<str>,
+    /// The verification it belongs to; empty for everything else.
+    pub(crate) verification: Arc<str>,
 }
 
 impl Ask {
@@ -152,6 +153,7 @@ impl Ask {
         let request = GetTlsIdentityRequest {
             bank: self.bank.to_string(),
             credential: self.credential.to_string(),
+            verification: self.verification.to_string(),
         };
         self.sealkeep
             .line()

@@ -446,6 +446,13 @@ impl credential_service_server::CredentialService for State {
         unused()
     }
 
+    async fn compromise_version(
+        &self,
+        _: Request<CompromiseVersionRequest>,
+    ) -> Result<Response<CompromiseVersionResponse>, Status> {
+        unused()
+    }
+
     async fn destroy_version(
         &self,
         _: Request<DestroyVersionRequest>,

@@ -4,11 +4,18 @@ use super::{Config, token};
 
 /// Receivers of alerts, at most.
 const WEBHOOKS_MAX: usize = 16;
+/// URLs of a publication, at most.
+const URLS_MAX: usize = 16;
 
 impl Config {
     /// The first key whose value cannot be, and what it must be.
     pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
         token::check(&self.tokens)?;
+        if let Some(publication) = &self.publication
+            && !(1..=URLS_MAX).contains(&publication.urls.len())
+        {
+            return Err(("publication.urls", "1 to 16"));
+        }
         let webhooks = &self.watch.webhook;
         if webhooks.len() > WEBHOOKS_MAX {
             return Err(("watch.webhook", "at most 16"));

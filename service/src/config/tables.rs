@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::approval;
+use crate::publication::UrlTemplate;
 use crate::watch::SECRET_DAYS_DEFAULT;
 use crate::watch::sink::WebhookConfig;
 
@@ -80,6 +81,20 @@ pub struct MetricsConfig {
     /// Address and port of `/metrics`, plain HTTP without authentication: loopback, or a network of monitoring alone.
     /// Port 0 takes a free one.
     pub address: SocketAddr,
+}
+
+/// `[publication]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublicationConfig {
+    /// Address and port of the public HTTPS door; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Its certificate chain, PEM: one that banks believe.
+    pub certificate_file: PathBuf,
+    /// Its private key, PEM. It is no PSD2 key.
+    pub key_file: PathBuf,
+    /// Where banks are told to fetch, as in their setting `certificate_url`; `{sha256}` stands for the fingerprint.
+    pub urls: Vec<UrlTemplate>,
 }
 
 /// `[approval]`

@@ -7,12 +7,12 @@ fn parse(text: &str) -> Result<Config, String> {
 }
 
 /// What stands in the sample as comments, by the word at the end of the line.
-const OPTIONAL: [&str; 4] = ["# webhook", "# manual", "# cmp", "# acme"];
+const OPTIONAL: [&str; 5] = ["# webhook", "# publication", "# manual", "# cmp", "# acme"];
 
 /// The sample with what stands in it as comments.
 fn with_options() -> String {
     let lines = SAMPLE.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if rest.starts_with("[[") => rest,
+        Some(rest) if rest.starts_with('[') => rest,
         Some(rest) if rest.contains(" = ") && OPTIONAL.iter().any(|word| rest.contains(word)) => {
             rest
         }
@@ -28,6 +28,7 @@ fn the_sample_parses() {
     assert_eq!(config.watch.webhook.len(), 1);
     let names: Vec<_> = config.enroller.iter().map(|e| e.name().as_str()).collect();
     assert_eq!(names, ["by-hand", "my-qtsp", "my-acme-ca"]);
+    assert_eq!(config.publication.unwrap().urls.len(), 1);
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn refuses_values_out_of_range_by_name() {
 fn with_two_tokens(change: impl Fn(String) -> String) -> Result<Config, String> {
     let begin = SAMPLE.find("[token]").unwrap();
     let end = begin + SAMPLE[begin..].find("[store]").unwrap();
-    let first = SAMPLE[begin..end].replace("[token]", "[[token]]\nset = \"hsm\"");
+    let first = SAMPLE[begin..end].replacen("[token]", "[[token]]\nset = \"hsm\"", 1);
     let second = first.replace("name = \"main\"", "name = \"spare\"");
     let second = change(second.replace("label = \"sealkeep\"", "label = \"sealkeep-spare\""));
     parse(&format!(

@@ -4,6 +4,7 @@
 //! take one person; what frees a frozen version or cannot be undone takes two (see [`crate::approval`]). Freezing
 //! waits for nobody: it does not take the turn, and whoever changes the same version meanwhile finds it frozen.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl Registry {
             "state": change.to.as_str(),
             "banks": stopped.banks,
         });
-        let write = self.world.store().change_state(&change);
+        let write = self.world.store().change_states(from_ref(&change));
         self.change(who, Event::CredentialRetire, data, write)
             .await?;
         Ok(stopped)
@@ -78,7 +79,7 @@ impl Registry {
                 "reason": reason,
                 "banks": stopped.banks,
             });
-            let write = self.world.store().change_state(&change);
+            let write = self.world.store().change_states(from_ref(&change));
             match self.change(who, Event::CredentialFreeze, data, write).await {
                 Err(ChangeError::Store(StoreError::ChangedMeanwhile(_)))
                     if attempt < FREEZE_ATTEMPTS_MAX =>
@@ -196,7 +197,7 @@ impl Registry {
     }
 
     /// The version that a full name means. The newest is not good enough for what cannot be undone.
-    pub(super) fn numbered(&self, name: &str) -> Result<Arc<Version>, CredentialError> {
+    pub(crate) fn numbered(&self, name: &str) -> Result<Arc<Version>, CredentialError> {
         let found = self.find(name)?;
         match VersionId::from_resource(name) {
             Ok(_) => Ok(found.version),
@@ -208,7 +209,7 @@ impl Registry {
 
     /// Who is touched when a version stops, and what could take its place: the newest other version with a
     /// certificate that is in use or waits for it.
-    fn stopped(&self, version: &Version) -> Stopped {
+    pub(crate) fn stopped(&self, version: &Version) -> Stopped {
         let snapshot = self.world.load();
         let bound = |bank: &&Arc<crate::world::Destination>| {
             let bound = bank.bound.get(&version.id.credential);

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::credential::Environment;
+use super::harmless::HarmlessError;
 use super::names::Name;
 use super::procedure::{CONTACT_BYTES_MAX, LEAD_TIME_DAYS_MAX, RotationTerms};
 
@@ -94,6 +95,9 @@ pub enum BankError {
     /// The contact is not one short printable line.
     #[error("rotation.contact: one printable line of at most {CONTACT_BYTES_MAX} bytes")]
     Contact,
+    /// The request that verifies new certificates is not well-formed.
+    #[error("rotation.verify.{0}")]
+    Harmless(#[from] HarmlessError),
     /// A credential stands in the list twice.
     #[error("credentials: {0} is listed twice")]
     CredentialTwice(Name),
@@ -126,6 +130,7 @@ impl Bank {
         let RotationTerms {
             lead_time_days,
             contact,
+            verify,
             ..
         } = &self.rotation;
         if *lead_time_days > LEAD_TIME_DAYS_MAX {
@@ -133,6 +138,9 @@ impl Bank {
         }
         if contact.len() > CONTACT_BYTES_MAX || contact.chars().any(char::is_control) {
             return Err(BankError::Contact);
+        }
+        if let Some(harmless) = verify {
+            harmless.check(&self.hosts)?;
         }
         let mut seen = BTreeSet::new();
         match self.credentials.iter().find(|name| !seen.insert(*name)) {

@@ -7,6 +7,7 @@ mod approval;
 mod bank;
 mod credential;
 mod enrolment;
+mod harmless;
 mod names;
 mod procedure;
 mod revocation;
@@ -16,6 +17,7 @@ pub use approval::{Approval, ApprovalId, Standing, Verb};
 pub use bank::{Bank, BankError, Binding, Host};
 pub use credential::{Credential, Environment, Issued, Purpose, Version, VersionState};
 pub use enrolment::{Enrolment, EnrolmentState};
+pub use harmless::{HarmlessError, HarmlessRequest, SafeMethod};
 pub use names::{Name, NameError, VersionId};
 pub use procedure::{LEAD_TIME_DAYS_MAX, Procedure, RotationTerms};
 pub use revocation::{

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::harmless::HarmlessRequest;
+
 /// Longest lead time, days.
 pub const LEAD_TIME_DAYS_MAX: u32 = 180;
 /// Longest contact, bytes.
@@ -87,6 +89,9 @@ pub struct RotationTerms {
     pub enforces_cabf_validity: bool,
     /// Whether it refuses certificates without key usage digitalSignature.
     pub wants_digital_signature: bool,
+    /// What is sent to see whether it knows a new certificate; none when nothing is known to be harmless.
+    #[serde(default)]
+    pub verify: Option<HarmlessRequest>,
 }
 
 impl Default for RotationTerms {
@@ -98,6 +103,7 @@ impl Default for RotationTerms {
             contact: String::new(),
             enforces_cabf_validity: false,
             wants_digital_signature: false,
+            verify: None,
         }
     }
 }

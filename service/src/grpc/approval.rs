@@ -102,7 +102,7 @@ impl Api {
         Ok(Some(self.approval(&asked)))
     }
 
-    fn approval(&self, approval: &Approval) -> v1::Approval {
+    pub(super) fn approval(&self, approval: &Approval) -> v1::Approval {
         let verb = match approval.verb {
             Verb::Unfreeze => v1::ApprovalVerb::Unfreeze,
             Verb::Revoke => v1::ApprovalVerb::Revoke,

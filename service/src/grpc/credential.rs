@@ -210,6 +210,18 @@ impl CredentialService for Api {
         Ok(Response::new(v1::RevokeVersionResponse { approval }))
     }
 
+    async fn compromise_version(
+        &self,
+        request: Request<v1::CompromiseVersionRequest>,
+    ) -> Result<Response<v1::CompromiseVersionResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter_long(request)?;
+        self.require(&caller, &[Role::Officer], "CompromiseVersion")
+            .await?;
+        self.compromise(&caller, &message).await.map(Response::new)
+    }
+
     async fn destroy_version(
         &self,
         request: Request<v1::DestroyVersionRequest>,
@@ -299,7 +311,7 @@ impl CredentialService for Api {
 
 impl Api {
     /// A version as it is in the snapshot now.
-    fn version(&self, id: &VersionId) -> Result<v1::Version, Status> {
+    pub(super) fn version(&self, id: &VersionId) -> Result<v1::Version, Status> {
         let snapshot = self.0.world.load();
         let found = snapshot
             .credentials

@@ -46,6 +46,8 @@ pub(super) struct Fault {
     pub(super) reason: &'static str,
     pub(super) field: Option<String>,
     pub(super) metadata: HashMap<String, String>,
+    /// When to try again, where time alone helps.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Fault {
@@ -55,7 +57,14 @@ impl Fault {
             reason,
             field: None,
             metadata: HashMap::new(),
+            retry_after: matches!(code, Code::ResourceExhausted | Code::Unavailable)
+                .then_some(Duration::from_millis(RETRY_AFTER_MS)),
         }
+    }
+
+    fn again_in(mut self, retry_after: Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
     }
 
     pub(super) fn field(mut self, field: impl Into<String>) -> Self {
@@ -75,8 +84,8 @@ impl Fault {
         if let Some(field) = self.field {
             details.add_bad_request_violation(field, message.clone());
         }
-        if matches!(self.code, Code::ResourceExhausted | Code::Unavailable) {
-            details.set_retry_info(Some(Duration::from_millis(RETRY_AFTER_MS)));
+        if let Some(retry_after) = self.retry_after {
+            details.set_retry_info(Some(retry_after));
         }
         Status::with_error_details(self.code, message, details)
     }
@@ -140,7 +149,9 @@ impl OnWire for Unfit {
         let fault = |code| Fault::new(code, self.reason());
         match self {
             Self::Host { host } => fault(Code::PermissionDenied).with("host", host),
-            Self::OperationUnknown { .. } | Self::Tls12 => fault(Code::PermissionDenied),
+            Self::OperationUnknown { .. } | Self::NotHarmless | Self::Tls12 => {
+                fault(Code::PermissionDenied)
+            }
             Self::Stale { header, .. } | Self::DateMalformed { header } => {
                 fault(Code::InvalidArgument).field(format!("headers[{header:?}]"))
             }
@@ -229,9 +240,12 @@ impl OnWire for SigningError {
             Self::Rebound { bound, .. } => {
                 Fault::new(Code::FailedPrecondition, self.reason()).with("bound", bound.resource())
             }
-            Self::Held { until, .. } => {
-                Fault::new(Code::FailedPrecondition, self.reason()).with("until", until)
-            }
+            Self::VerificationEnded => Fault::new(Code::FailedPrecondition, self.reason()),
+            Self::Held {
+                until, retry_after, ..
+            } => Fault::new(Code::FailedPrecondition, self.reason())
+                .with("until", until)
+                .again_in(*retry_after),
             Self::Unfit(error) => error.fault(),
             Self::Refused(error) => error.fault(),
             Self::Backend(error) => error.fault(),
@@ -355,6 +369,9 @@ impl OnWire for RotationError {
                 let banks: Vec<_> = banks.iter().map(crate::domain::Name::as_str).collect();
                 not_now("BANKS_NOT_MOVED").with("banks", banks.join(","))
             }
+            Self::VerifyUnconfigured(bank) => not_now("VERIFY_NOT_CONFIGURED").with("bank", bank),
+            Self::Unverifiable => not_now("CREDENTIAL_WITHOUT_CERTIFICATE"),
+            Self::VerificationEnded => not_now("VERIFICATION_ENDED"),
             Self::Reason => invalid("REASON_INVALID", "reason"),
             Self::Change(error) => error.fault(),
         }

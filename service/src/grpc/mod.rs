@@ -7,6 +7,7 @@ mod access;
 mod approval;
 mod audit;
 mod bank;
+mod compromise;
 mod credential;
 mod decryption;
 mod edge;
@@ -21,6 +22,7 @@ mod rotation;
 mod signing;
 mod status;
 mod tls;
+mod verification;
 mod watch;
 mod wire;
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use sealkeep_proto::v1::{self, rotation_service_server::RotationService};
 use tonic::{Request, Response, Status};
 
@@ -11,11 +10,8 @@ use super::error::{invalid, status_of};
 use super::{Api, wire};
 use crate::authz;
 use crate::bank::rotation::campaign::RotationError;
-use crate::bank::rotation::moving::{Move, Pick};
-use crate::bank::rotation::plan::Step;
 use crate::bank::rotation::preview::QTSP_LEAD_DAYS_DEFAULT;
-use crate::bank::rotation::progress::{self, Acceptance, Event, OldVersion, Progress};
-use crate::domain::{Bank, LEAD_TIME_DAYS_MAX, Name, Operation, Role, VersionId};
+use crate::domain::{LEAD_TIME_DAYS_MAX, Name, Operation, Role, VersionId};
 
 /// Who may read rotations.
 const READERS: [Role; 3] = [Role::Officer, Role::Auditor, Role::Monitor];
@@ -39,7 +35,7 @@ impl RotationService for Api {
         let steps = registry.plan_rotation(&message.credential, lead).await;
         let steps = steps.map_err(|error| status_of(&error))?;
         Ok(Response::new(v1::PlanRotationResponse {
-            steps: steps.into_iter().map(plan_step).collect(),
+            steps: steps.into_iter().map(wire::plan_step).collect(),
         }))
     }
 
@@ -106,13 +102,40 @@ impl RotationService for Api {
             banks.insert(wire::name("banks", bank)?);
         }
         let step = message.step.ok_or_else(|| invalid("step", "is missing"))?;
-        let (step, credential) = (event(step)?, message.credential);
+        let (step, credential) = (wire::event(step)?, message.credential);
         let registry = &self.0.registry;
         let stepped = registry
             .step_rotation(&caller, &credential, &banks, &step)
             .await;
         let rotation = Some(self.rotation(stepped)?);
         Ok(Response::new(v1::StepRotationResponse { rotation }))
+    }
+
+    async fn begin_verification(
+        &self,
+        request: Request<v1::BeginVerificationRequest>,
+    ) -> Result<Response<v1::BeginVerificationResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.begin(&caller, message).await.map(Response::new)
+    }
+
+    async fn conclude_verification(
+        &self,
+        request: Request<v1::ConcludeVerificationRequest>,
+    ) -> Result<Response<v1::ConcludeVerificationResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        let seen = message.seen.ok_or_else(|| invalid("seen", "is missing"))?;
+        let (registry, id) = (&self.0.registry, &message.verification);
+        let verified = registry.conclude_verification(&caller, id, wire::seen(seen)?);
+        let verified = verified.await.map_err(|error| status_of(&error))?;
+        let verification = Some(wire::verified_out(&verified));
+        Ok(Response::new(v1::ConcludeVerificationResponse {
+            verification,
+        }))
     }
 
     async fn get_rotation_bundle(
@@ -208,7 +231,13 @@ impl Api {
         let open = open.ok_or_else(|| status_of(&RotationError::NotOpen(credential.clone())))?;
         let banks = snapshot.banks.values().filter_map(|destination| {
             let moving = destination.moves.get(&credential)?;
-            Some(bank_progress(&destination.bank, moving, now))
+            let verified = open.verified.get(&destination.bank.name);
+            Some(wire::bank_progress(
+                &destination.bank,
+                moving,
+                verified,
+                now,
+            ))
         });
         let id = |number| VersionId {
             credential: credential.clone(),
@@ -222,97 +251,5 @@ impl Api {
             start_time: Some(wire::time(open.started)),
             banks: banks.collect(),
         })
-    }
-}
-
-fn event(step: v1::step_rotation_request::Step) -> Result<Event, Status> {
-    use v1::step_rotation_request::Step as S;
-    Ok(match step {
-        S::Announce(_) => Event::Announce,
-        S::Accept(accept) => Event::Accept(Acceptance {
-            old: match accept.replaces_old {
-                true => OldVersion::Replaced,
-                false => OldVersion::StaysValid,
-            },
-            at: moment("step.at_time", accept.at_time)?,
-            window_minutes: accept.window_minutes,
-        }),
-        S::Switch(switch) => Event::Switch {
-            at: moment("step.at_time", switch.at_time)?,
-        },
-        S::Canary(canary) => Event::Canary {
-            // What does not fit is no share either; the table says so.
-            percent: u8::try_from(canary.percent).unwrap_or(u8::MAX),
-        },
-        S::Confirm(_) => Event::Confirm,
-        S::Rollback(_) => Event::Rollback,
-        S::Fail(fail) => Event::Fail {
-            reason: fail.reason,
-        },
-    })
-}
-
-fn moment(field: &str, at: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, Status> {
-    let read = |at: prost_types::Timestamp| Timestamp::new(at.seconds, at.nanos);
-    at.map(read)
-        .transpose()
-        .map_err(|error| invalid(field, error))
-}
-
-fn bank_progress(bank: &Bank, moving: &Move, now: Timestamp) -> v1::BankProgress {
-    use v1::ProgressState as S;
-    let Move {
-        progress, facts, ..
-    } = moving;
-    let (state, since) = match progress {
-        Progress::Pending => (S::Pending, None),
-        Progress::Announced { at } => (S::Announced, Some(*at)),
-        Progress::Accepted { at } => (S::Accepted, Some(*at)),
-        Progress::Scheduled { .. } => (S::Scheduled, None),
-        Progress::Canary { at, .. } => (S::Canary, Some(*at)),
-        Progress::Switched { at, .. } => (S::Switched, Some(*at)),
-        Progress::Confirmed { at, .. } => (S::Confirmed, Some(*at)),
-        Progress::Failed { at, .. } => (S::Failed, Some(*at)),
-    };
-    let signing = match moving.pick(now, || u8::MAX) {
-        Pick::Version(version) => version.id.resource(),
-        Pick::Held { .. } => String::new(),
-    };
-    v1::BankProgress {
-        bank: bank.name.to_string(),
-        procedure: wire::procedure_out(bank.rotation.procedure).into(),
-        state: state.into(),
-        since_time: since.map(wire::time),
-        old_version: moving.old.id.resource(),
-        signing_version: signing,
-        rollback_until_time: progress::way_back_until(progress, facts, now).map(wire::time),
-        change_time: match progress {
-            Progress::Scheduled { from, .. } => Some(wire::time(*from)),
-            _ => None,
-        },
-        canary_percent: match progress {
-            Progress::Canary { percent, .. } => (*percent).into(),
-            _ => 0,
-        },
-        failure: match progress {
-            Progress::Failed { reason, .. } => reason.clone(),
-            _ => String::new(),
-        },
-    }
-}
-
-fn plan_step(step: Step) -> v1::PlanStep {
-    let risk = |risk: &crate::bank::rotation::plan::Risk| v1::PlanRisk {
-        code: risk.code().to_owned(),
-        detail: risk.to_string(),
-    };
-    v1::PlanStep {
-        by_time: Some(wire::time(step.by)),
-        action: step.action.as_str().to_owned(),
-        bank: step.bank.map(|bank| bank.to_string()).unwrap_or_default(),
-        reason: step.reason,
-        risks: step.risks.iter().map(risk).collect(),
-        irreversible: step.irreversible,
-        done: step.done,
     }
 }

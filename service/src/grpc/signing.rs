@@ -107,6 +107,7 @@ fn http_input(message: v1::SignHttpRequestRequest) -> Result<HttpInput, Status> 
         body_digests: digests
             .map(|d| Ok((wire::hash(d.algorithm)?, d.value)))
             .collect::<Result<_, Status>>()?,
+        verification: message.verification,
     })
 }
 

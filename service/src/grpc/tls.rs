@@ -8,10 +8,8 @@ use tonic::{Request, Response, Status};
 use super::Api;
 use super::entry::{Entry, enter};
 use super::error::{invalid, status_of};
-use crate::authz;
-use crate::bank::rotation::moving::Pick;
-use crate::domain::{CallerName, Issued, Operation, Version, VersionId};
-use crate::signing::{Handshake, Released, SigningError, TlsInput};
+use crate::domain::{CallerName, Issued, Version, VersionId};
+use crate::signing::{Handshake, IdentityInput, Presented, Released, TlsInput};
 
 #[tonic::async_trait]
 impl TlsService for Api {
@@ -20,27 +18,25 @@ impl TlsService for Api {
         request: Request<v1::GetTlsIdentityRequest>,
     ) -> Result<Response<v1::GetTlsIdentityResponse>, Status> {
         let Entry {
-            caller, message, ..
+            caller,
+            deadline,
+            message,
         } = enter(request)?;
-        let snapshot = self.0.world.load();
-        let (credential, bank) = (&message.credential, &message.bank);
-        let grant = authz::grant(&snapshot, &caller, Operation::Tls, credential, bank)
-            .map_err(|denied| status_of(&denied))?;
-        let destination = grant.destination();
-        let not_bound = || status_of(&SigningError::NotBound(grant.not_bound()));
-        let now = self.0.clock.now();
-        let pick = destination.pick(grant.credential().as_str(), now, || u8::MAX);
-        let version = match pick.ok_or_else(not_bound)? {
-            Pick::Version(version) => version,
-            Pick::Held { until } => {
-                let bank = destination.bank.name.to_string();
-                return Err(status_of(&SigningError::Held { bank, until }));
-            }
+        let input = IdentityInput {
+            bank: &message.bank,
+            credential: &message.credential,
+            verification: &message.verification,
         };
-        let (certificate_chain, signature_schemes) = identity(version);
+        let presented = self.0.signing.identity(&caller, input, deadline).await;
+        let Presented {
+            credential,
+            version,
+            destination,
+        } = presented.map_err(|error| status_of(&error))?;
+        let (certificate_chain, signature_schemes) = identity(&version);
         let leaf = version.issued.as_ref().map(Issued::leaf);
         Ok(Response::new(v1::GetTlsIdentityResponse {
-            credential: grant.credential().to_string(),
+            credential: credential.to_string(),
             version: version.id.resource(),
             certificate_chain,
             signature_schemes,
@@ -73,6 +69,7 @@ impl TlsService for Api {
             message.version,
             message.signature_scheme,
             handshake,
+            message.verification,
         )?;
         let Released {
             signed,
@@ -101,6 +98,7 @@ impl TlsService for Api {
             message.version,
             message.signature_scheme,
             handshake,
+            message.verification,
         )?;
         let Released {
             signed,
@@ -132,6 +130,7 @@ fn input(
     version: String,
     scheme: u32,
     handshake: Handshake,
+    verification: String,
 ) -> Result<TlsInput, Status> {
     let version = VersionId::from_resource(&version).map_err(|e| invalid("version", e))?;
     let wrong = |_| invalid("signature_scheme", "not an IANA TLS SignatureScheme");
@@ -141,6 +140,7 @@ fn input(
         version,
         signature_scheme,
         handshake,
+        verification,
     })
 }
 

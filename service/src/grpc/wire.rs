@@ -3,8 +3,10 @@
 mod access;
 mod bank;
 mod credential;
+mod harmless;
 mod page;
 mod revocation;
+mod rotation;
 mod watch;
 
 use jiff::Timestamp;
@@ -20,8 +22,10 @@ use crate::domain::{Environment, Name, Purpose, VersionState};
 pub(super) use access::{caller, caller_out};
 pub(super) use bank::{bank, bank_out, procedure_out};
 pub(super) use credential::{credential, finding, replica, version};
+pub(super) use harmless::{harmless_out, seen, verified_out};
 pub(super) use page::{page, page_size};
 pub(super) use revocation::looked;
+pub(super) use rotation::{bank_progress, event, plan_step};
 pub(super) use watch::{alert, expiry};
 
 /// A name from the wire.

@@ -3,33 +3,20 @@
 //! In: plain HTTP/1.1. Out: the exposition, in the format that `Accept` asks for. It has no authentication, so it says
 //! nothing secret and does nothing: names of credentials and banks, dates, counts.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use super::{Exposition, Format};
+use crate::door;
 
 /// Connections at once.
 const CONNECTIONS_MAX: usize = 32;
-/// How long the head of a request may take, which is also how long an idle connection is kept, seconds.
-const HEAD_TIMEOUT_S: u64 = 90;
-/// Headers of a request.
-const HEADERS_MAX: usize = 64;
-/// The pause after an accept that failed for want of file descriptors or the like, milliseconds.
-const ACCEPT_PAUSE_MS: u64 = 100;
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
@@ -50,42 +37,17 @@ impl MetricsListener {
 
     /// Serves until it is dropped; its connections end with it.
     pub async fn serve(self, exposition: Exposition) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
-        while let Ok(slot) = slots.clone().acquire_owned().await {
-            while connections.try_join_next().is_some() {}
-            let Ok((stream, _)) = self.0.accept().await else {
-                tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
-                continue;
-            };
-            let exposition = exposition.clone();
-            connections.spawn(async move {
-                converse(stream, exposition).await;
-                drop(slot);
-            });
-        }
+        let converse = |stream| converse(stream, exposition.clone());
+        door::accept(self.0, CONNECTIONS_MAX, converse).await;
     }
 }
 
 async fn converse(stream: TcpStream, exposition: Exposition) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(
-            request.method(),
-            request.uri().path(),
-            request.headers(),
-            &exposition,
-        );
-        std::future::ready(Ok::<_, Infallible>(answer))
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(HEAD_TIMEOUT_S))
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection of monitoring broke off");
-    }
+    let respond = |request: &Request<Incoming>| {
+        let path = request.uri().path();
+        answer(request.method(), path, request.headers(), &exposition)
+    };
+    door::converse(stream, respond).await;
 }
 
 fn answer(

@@ -6,6 +6,7 @@
 
 mod environment;
 mod freshness;
+pub(crate) mod harmless;
 mod host;
 mod role;
 mod validity;
@@ -131,6 +132,9 @@ pub enum Unfit {
         /// Which header.
         header: String,
     },
+    /// A verification asks for another request than the bank's harmless one.
+    #[error("a verification signs the harmless request of the bank and nothing else")]
+    NotHarmless,
     /// The bank has not been cleared for TLS 1.2.
     #[error("TLS 1.2 is not allowed for this bank; set tls12_allowed if it must be")]
     Tls12,
@@ -154,6 +158,7 @@ impl Unfit {
             Self::Role { .. } => "ROLE_NOT_IN_CERTIFICATE",
             Self::Stale { .. } => "REQUEST_NOT_FRESH",
             Self::DateMalformed { .. } => "DATE_MALFORMED",
+            Self::NotHarmless => "NOT_HARMLESS",
             Self::Tls12 => "TLS12_NOT_ALLOWED",
         }
     }

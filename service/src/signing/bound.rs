@@ -1,6 +1,7 @@
 //! Who asks, and the version that the bank accepts now.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sealkeep_profiles::certificate::Certificate;
@@ -22,6 +23,8 @@ pub(super) struct Asked<'a> {
     pub(super) operation: Operation,
     pub(super) bank: &'a str,
     pub(super) credential: &'a str,
+    /// The verification it belongs to; empty for everything else.
+    pub(super) verification: &'a str,
 }
 
 impl<'a> Asked<'a> {
@@ -36,7 +39,21 @@ impl<'a> Asked<'a> {
             operation,
             bank,
             credential,
+            verification: "",
         }
+    }
+
+    /// The same as part of a verification.
+    pub(super) fn verifying(self, verification: &'a str) -> Self {
+        Self {
+            verification,
+            ..self
+        }
+    }
+
+    /// The verification it belongs to, if it belongs to one.
+    pub(super) fn in_verification(&self) -> Option<&'a str> {
+        Some(self.verification).filter(|id| !id.is_empty())
     }
 
     pub(super) fn grant(&self, snapshot: &Snapshot) -> Result<Grant, Denied> {
@@ -71,25 +88,19 @@ pub(super) struct Bound<'a> {
     pub(super) version: &'a Arc<Version>,
     pub(super) issued: &'a Issued,
     pub(super) purpose: Purpose,
+    verification: Option<String>,
 }
 
 impl<'a> Bound<'a> {
     pub(super) fn of(
+        asked: &Asked<'_>,
         grant: &Grant,
         snapshot: &'a Snapshot,
         now: Timestamp,
         share: impl FnOnce() -> u8,
     ) -> Result<Self, SigningError> {
         let not_bound = || SigningError::NotBound(grant.not_bound());
-        let destination = snapshot.banks.get(&grant.destination().bank.name);
-        let pick = destination.and_then(|d| d.pick(grant.credential().as_str(), now, share));
-        let version = match pick.ok_or_else(not_bound)? {
-            Pick::Version(version) => version,
-            Pick::Held { until } => {
-                let bank = grant.destination().bank.name.to_string();
-                return Err(SigningError::Held { bank, until });
-            }
-        };
+        let version = chosen(asked, grant, snapshot, now, share)?;
         let credential = snapshot
             .credentials
             .get(grant.credential())
@@ -101,6 +112,7 @@ impl<'a> Bound<'a> {
             version,
             issued,
             purpose: credential.purpose,
+            verification: asked.in_verification().map(str::to_owned),
         })
     }
 
@@ -126,11 +138,47 @@ impl<'a> Bound<'a> {
             prepared,
             version: self.version.clone(),
             profile,
+            verification: self.verification.clone(),
         }
     }
 
     pub(super) fn certificate(&self) -> &'a Certificate {
         self.issued.leaf()
+    }
+}
+
+/// The version that a verification tries, or the one that the bank accepts now.
+pub(super) fn chosen<'a>(
+    asked: &Asked<'_>,
+    grant: &Grant,
+    snapshot: &'a Snapshot,
+    now: Timestamp,
+    share: impl FnOnce() -> u8,
+) -> Result<&'a Arc<Version>, SigningError> {
+    let bank = &grant.destination().bank.name;
+    if let Some(id) = asked.in_verification() {
+        let known = snapshot.verifications.get(id);
+        let known = known.filter(|verification| verification.serves(asked.caller, bank, now));
+        let tried = &known.ok_or(SigningError::VerificationEnded)?.version;
+        if tried.credential == *grant.credential() {
+            let credential = snapshot.credentials.get(grant.credential());
+            let version = credential.and_then(|credential| credential.version(tried.number));
+            return version.ok_or_else(|| grant.not_bound().into());
+        }
+        // The other certificate of the same connection is the one that the bank knows.
+    }
+    let destination = snapshot.banks.get(bank);
+    let pick = destination.and_then(|d| d.pick(grant.credential().as_str(), now, share));
+    match pick.ok_or_else(|| grant.not_bound())? {
+        Pick::Version(version) => Ok(version),
+        Pick::Held { until } => {
+            let bank = bank.to_string();
+            Err(SigningError::Held {
+                bank,
+                until,
+                retry_after: Duration::try_from(until.duration_since(now)).unwrap_or_default(),
+            })
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Why nothing was signed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sealkeep_profiles::format::jwe::{JweError, Undecryptable};
 use sealkeep_profiles::refusal::Refusal;
@@ -29,6 +31,9 @@ pub enum SigningError {
         /// What is bound.
         bound: VersionId,
     },
+    /// The verification is unknown, of another caller or bank, or over.
+    #[error("this verification has ended; begin another one")]
+    VerificationEnded,
     /// The bank changes over to a new version.
     #[error("{bank} changes over to a new certificate until {until}; try again then")]
     Held {
@@ -36,6 +41,8 @@ pub enum SigningError {
         bank: String,
         /// Until then.
         until: Timestamp,
+        /// So long, from when it was refused.
+        retry_after: Duration,
     },
     /// The request is not fit to be signed.
     #[error(transparent)]
@@ -73,6 +80,7 @@ impl SigningError {
             Self::Denied(denied) => denied.reason(),
             Self::NotBound(_) => NotBound::REASON,
             Self::Rebound { .. } => "VERSION_NOT_BOUND",
+            Self::VerificationEnded => "VERIFICATION_ENDED",
             Self::Held { .. } => "CUTOVER_IN_PROGRESS",
             Self::Unfit(unfit) => unfit.reason(),
             Self::Refused(refusal) => refusal.reason(),

@@ -43,7 +43,8 @@ impl Signing {
     ) -> Result<Explanation, SigningError> {
         let (asked, ready) = match &explained {
             Explained::Http(input) => {
-                let asked = Asked::new(caller, Operation::SignHttp, &input.bank, &input.credential);
+                let asked = Asked::new(caller, Operation::SignHttp, &input.bank, &input.credential)
+                    .verifying(&input.verification);
                 let ready = self.prepare_http(&asked, input);
                 (asked, ready)
             }

@@ -22,6 +22,7 @@ pub struct HttpInput {
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Option<Vec<u8>>,
     pub body_digests: Vec<(HashAlgorithm, Vec<u8>)>,
+    pub verification: String,
 }
 
 /// A payload to be made a JWS.
@@ -50,6 +51,7 @@ pub struct TlsInput {
     pub version: VersionId,
     pub signature_scheme: u16,
     pub handshake: Handshake,
+    pub verification: String,
 }
 
 /// A signature that may leave.

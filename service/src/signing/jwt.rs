@@ -93,7 +93,8 @@ impl Signing {
     ) -> Result<Released, SigningError> {
         let operation = input.asked.operation();
         let asked = Asked::new(caller, operation, &input.bank, &input.credential);
-        let ready = self.prepare_jwt(&asked, &input.asked);
+        let ready = self.unless_held(deadline, || self.prepare_jwt(&asked, &input.asked));
+        let ready = ready.await;
         self.finish(&asked, ready, deadline).await
     }
 
@@ -131,7 +132,7 @@ impl Signing {
             }
         };
         let jti = Uuid::new_v4().to_string();
-        let bound = Bound::of(&grant, &snapshot, now, || share(jti.as_bytes()))?;
+        let bound = Bound::of(asked, &grant, &snapshot, now, || share(jti.as_bytes()))?;
         let destination = grant.destination().clone();
         let permit = bound.permit(grant, facts, now)?;
         // A body belongs to the bank's API, all else to its authorisation server.

@@ -110,6 +110,7 @@ fn outcome<T>(result: &Result<T, SigningError>) -> &'static str {
         Err(
             SigningError::NotBound(_)
             | SigningError::Rebound { .. }
+            | SigningError::VerificationEnded
             | SigningError::Held { .. }
             | SigningError::Unfit(_)
             | SigningError::Jwe(_)

@@ -93,10 +93,12 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Writes the new state of a version.
-    pub async fn change_state(&self, change: &StateChange) -> Result<(), StoreError> {
+    /// Writes states of versions, all or nothing.
+    pub async fn change_states(&self, changes: &[StateChange]) -> Result<(), StoreError> {
         let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        set_state(&mut tx, change).await?;
+        for change in changes {
+            set_state(&mut tx, change).await?;
+        }
         Ok(tx.commit().await?)
     }
 }

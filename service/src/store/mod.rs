@@ -14,6 +14,7 @@ mod enrolment;
 mod revocation;
 mod rotation;
 mod suspicion;
+mod verification;
 mod watch;
 
 use std::fs::{File, OpenOptions};

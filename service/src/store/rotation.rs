@@ -52,6 +52,13 @@ impl Store {
                 .banks
                 .insert(name(row.try_get("bank")?)?, bank_row(&row)?);
         }
+        for (bank, verified) in self.last_verified().await? {
+            let credential = &verified.version.credential;
+            let owner = rotations.iter_mut().find(|r| r.credential == *credential);
+            let owner =
+                owner.ok_or_else(|| damaged("rotation_verification", "without rotation"))?;
+            owner.verified.insert(bank, verified);
+        }
         Ok(rotations)
     }
 
@@ -186,15 +193,6 @@ impl Store {
         }
         Ok(tx.commit().await?)
     }
-
-    /// Writes states of versions, all or nothing.
-    pub async fn change_states(&self, changes: &[StateChange]) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for change in changes {
-            set_state(&mut tx, change).await?;
-        }
-        Ok(tx.commit().await?)
-    }
 }
 
 async fn put_step(
@@ -234,6 +232,7 @@ fn rotation(row: &SqliteRow) -> Result<Rotation, StoreError> {
         reason: row.try_get("reason")?,
         started: time(row, "started_us")?,
         banks: BTreeMap::new(),
+        verified: BTreeMap::new(),
     })
 }
 

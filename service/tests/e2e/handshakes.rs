@@ -3,64 +3,18 @@
 
 use http::Request;
 use sealkeep_client::v1::{KeyAlgorithm, Purpose};
-use sealkeep_client::{Config, Error, rustls};
-use sealkeep_profiles::profile::Settings;
-use sealkeep_profiles::roles::Role;
-use sealkeep_sandbox::bank::{
-    Bank, BankConfig, Identity, Log, RunningBank, TlsVersion, sample_accounts,
-};
-use sealkeep_sandbox::clock::Clock;
-use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
-use sealkeep_sandbox::qtsp::{Kind, Order};
+use sealkeep_client::{Config, Error};
+use sealkeep_sandbox::bank::TlsVersion;
 
 use crate::house::{House, ORGANIZATION, TPP, bank};
-
-/// A pretend bank of this house's QTSP, with one TLS version.
-async fn open_bank(house: &House, version: TlsVersion) -> RunningBank {
-    let now = jiff::Timestamp::now();
-    let identity = |kind, name: &str| {
-        let mut order = Order::new(kind, &[Role::PSP_AS]);
-        order.country = Some("DE".into());
-        order.organization = Some("Sandbox Bank AG".into());
-        order.organization_identifier = Some("PSDDE-BAFIN-999999".into());
-        order.common_name = Some(name.into());
-        if kind == Kind::Qwac {
-            order.dns_names = vec![name.into()];
-        }
-        let key = SoftwareKey::generate(KeyKind::EcP256).unwrap();
-        let chain = house.qtsp.issue_for(&order, &key, now).unwrap().to_vec();
-        Identity { chain, key }
-    };
-    Bank::start(BankConfig {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        issuer: None,
-        roots: vec![house.qtsp.root().clone()],
-        issuing: vec![house.qtsp.issuing().clone()],
-        tls: identity(Kind::Qwac, "localhost"),
-        seal: identity(Kind::Qsealc, "Sandbox Bank AG"),
-        tls_versions: vec![version],
-        profile: "berlin-group-1.3.4".into(),
-        settings: Settings::new(),
-        accounts: sample_accounts(),
-        clock: Clock::system(),
-        log: Log::silent(),
-    })
-    .await
-    .unwrap()
-}
-
-fn roots(house: &House) -> rustls::RootCertStore {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(house.qtsp.root().clone()).unwrap();
-    roots
-}
+use crate::pretend::{open_bank, roots};
 
 /// A token at the bank: the handshake and the certificate were believed.
 async fn token(config: Config, house: &House, host: &str) -> Result<u16, String> {
     let sealkeep = sealkeep_client::Sealkeep::connect(config).map_err(|e| e.to_string())?;
     let http = sealkeep
         .bank("bank")
-        .http_client(roots(house))
+        .http_client(roots(&house.qtsp))
         .await
         .map_err(|e| e.to_string())?;
     let form = format!("grant_type=client_credentials&client_id={ORGANIZATION}&scope=aisp");
@@ -74,7 +28,7 @@ async fn token(config: Config, house: &House, host: &str) -> Result<u16, String>
 
 async fn works(key: KeyAlgorithm, version: TlsVersion) {
     let house = House::open();
-    let running = open_bank(&house, version).await;
+    let running = open_bank(&house, |bank| bank.tls_versions = vec![version]).await;
     let host = format!("localhost:{}", running.addr().port());
     house.credential("qwac", Purpose::Transport, key).await;
     let apply = async |tls12_allowed| {

@@ -67,7 +67,7 @@ impl House {
         Ok(answer.approval.unwrap())
     }
 
-    async fn revoke(&self, version: &str) -> Result<v1::Approval, Error> {
+    pub async fn revoke(&self, version: &str) -> Result<v1::Approval, Error> {
         let request = v1::RevokeVersionRequest {
             name: resource(version),
             reason: "key compromised".to_owned(),

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod compromise;
 mod crash;
 mod decryption;
 mod doctor;
@@ -18,12 +19,15 @@ mod handshakes;
 mod house;
 mod jwt;
 mod life;
+mod pretend;
 mod profiles;
+mod publication;
 mod revocation;
 mod rotation;
 mod signing;
 mod startup;
 mod tls;
 mod tokens;
+mod verification;
 mod watch;
 mod worker;

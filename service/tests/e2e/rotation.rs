@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sealkeep_client::v1::rotation_service_client::RotationServiceClient;
 use sealkeep_client::v1::step_rotation_request::Step;
@@ -21,8 +22,9 @@ macro_rules! officer {
             })
     };
 }
+pub(crate) use officer;
 
-async fn step(
+pub async fn step(
     house: &House,
     credential: &str,
     bank: &str,
@@ -38,7 +40,7 @@ async fn step(
 }
 
 /// The next version, installed and attached to a new rotation.
-async fn begin(
+pub async fn begin(
     house: &House,
     credential: &str,
     purpose: Purpose,
@@ -271,6 +273,7 @@ async fn a_canary_that_fails_more_often_is_rolled_back() {
 
 #[tokio::test]
 async fn a_bank_that_changes_over_is_held_and_refusals_say_the_way_out() {
+    // The shortest window is a minute; this test lasts as long.
     let house = House::with_seal(KeyAlgorithm::EcP256).await;
     house
         .apply_bank(with_procedure("bank", &["seal"], Procedure::SwapAt))
@@ -310,9 +313,7 @@ async fn a_bank_that_changes_over_is_held_and_refusals_say_the_way_out() {
         assert_eq!(error.reason(), reason, "{error:?}");
     }
     let soon = jiff::Timestamp::now().as_second() + 5;
-    step(&house, "seal", "bank", accept(soon, 60))
-        .await
-        .unwrap();
+    step(&house, "seal", "bank", accept(soon, 1)).await.unwrap();
     let held = loop {
         match signs_with(&house, 7).await {
             Ok(version) => assert_eq!(version, V1),
@@ -328,6 +329,19 @@ async fn a_bank_that_changes_over_is_held_and_refusals_say_the_way_out() {
         .await
         .unwrap_err();
     assert_eq!(back.reason(), "NO_WAY_BACK");
+
+    // Who comes as late as the service says is not refused again: the end of the window is waited for.
+    let wait = held.retry_after().unwrap();
+    assert!((50..=60).contains(&wait.as_secs()), "{wait:?}");
+    tokio::time::sleep(wait.saturating_sub(Duration::from_secs(5))).await;
+    let waits = |n| signs_with(&house, n);
+    let (one, two, three, four) = tokio::join!(waits(1), waits(2), waits(3), waits(4));
+    for signed in [one, two, three, four] {
+        assert_eq!(signed.unwrap(), V2);
+    }
+    assert!(jiff::Timestamp::now().as_second() >= soon + 60);
+    let refused = house.records("sign.refused").await;
+    assert_eq!(refused.len(), 1, "waiting is not a refusal");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

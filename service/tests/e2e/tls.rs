@@ -140,6 +140,7 @@ async fn a_transport_key_signs_handshakes_only_where_the_bank_allows() {
             bank: "bank".to_owned(),
             signature_scheme: scheme,
             transcript_hash: hash,
+            verification: String::new(),
         };
         tpp.call(request, async |channel, request| {
             v1::tls_service_client::TlsServiceClient::new(channel)
@@ -171,6 +172,7 @@ async fn a_transport_key_signs_handshakes_only_where_the_bank_allows() {
         bank: "bank".to_owned(),
         signature_scheme: 0x0403,
         handshake_messages: vec![1, 0, 0, 4, 0, 0, 0, 0],
+        verification: String::new(),
     };
     let error = tpp
         .call(request, async |channel, request| {

@@ -122,7 +122,7 @@ fn name(id: &str) -> String {
     }
 }
 
-fn id(approval: &Approval) -> &str {
+pub(crate) fn id(approval: &Approval) -> &str {
     approval
         .name
         .strip_prefix("approvals/")
@@ -184,7 +184,7 @@ fn state(state: i32) -> &'static str {
     }
 }
 
-fn to_json(approval: &Approval) -> Value {
+pub(crate) fn to_json(approval: &Approval) -> Value {
     let create = approval.create_time.and_then(|t| time(t.seconds, t.nanos));
     let expire = approval.expire_time.and_then(|t| time(t.seconds, t.nanos));
     let due = approval.due_time.and_then(|t| time(t.seconds, t.nanos));

@@ -117,6 +117,7 @@ async fn show(sealkeep: &Sealkeep, bank: String) -> Result<Report, Failure> {
         ("bound", bindings(&bank)),
         ("rotation", terms(&bank)),
         ("contact", contact(&bank).to_owned()),
+        ("verify", verify(&bank)),
     ]);
     Ok(Report::new(text, to_json(&bank)))
 }
@@ -172,6 +173,18 @@ fn terms(bank: &Bank) -> String {
     words.join(", ")
 }
 
+/// `GET api.bank.example/v1/accounts, content with 401 TOKEN_UNKNOWN`.
+fn verify(bank: &Bank) -> String {
+    let terms = bank.rotation.as_ref();
+    let Some(request) = terms.and_then(|terms| terms.verify.as_ref()) else {
+        return String::new();
+    };
+    let statuses: Vec<_> = request.statuses.iter().map(u32::to_string).collect();
+    let (method, host, target) = (&request.method, &request.host, &request.target);
+    let (statuses, contains) = (statuses.join(" "), &request.contains);
+    format!("{method} {host}{target}, content with {statuses} {contains}")
+}
+
 fn contact(bank: &Bank) -> &str {
     bank.rotation.as_ref().map_or("", |terms| &terms.contact)
 }
@@ -196,6 +209,14 @@ fn to_json(bank: &Bank) -> Value {
             "contact": terms.contact,
             "enforces_cabf_validity": terms.enforces_cabf_validity,
             "wants_digital_signature": terms.wants_digital_signature,
+            "verify": terms.verify.as_ref().map(|request| json!({
+                "host": request.host,
+                "method": request.method,
+                "target": request.target,
+                "headers": request.headers,
+                "statuses": request.statuses,
+                "contains": request.contains,
+            })),
         },
     })
 }

@@ -3,6 +3,7 @@
 //! In: names, subjects, PEM files. Out: CSRs and what is known of credentials. Never: a private key; there is no way to
 //! ask for one.
 
+mod compromise;
 mod life;
 mod prove;
 mod revocation;
@@ -77,6 +78,17 @@ pub(crate) enum Verb {
         name: String,
         /// Why.
         #[arg(long, default_value = "suspected compromise")]
+        reason: String,
+    },
+    /// A key that somebody else may have: stop the version at once, ask for its revocation, move its banks to a spare.
+    ///
+    /// Again, it goes on where it stopped. Exit code 7 when something is left to do by hand.
+    Compromise {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// Why; stands in the log.
+        #[arg(long)]
         reason: String,
     },
     /// Let a frozen version go on; another officer approves.
@@ -170,6 +182,9 @@ impl Verb {
             Self::CheckRevocation { name } => revocation::check(sealkeep, name).await,
             Self::Retire { name } => life::retire(sealkeep, name).await,
             Self::Freeze { name, reason } => life::freeze(sealkeep, name, reason).await,
+            Self::Compromise { name, reason } => {
+                compromise::compromise(sealkeep, name, reason).await
+            }
             Self::Unfreeze { name, reason } => life::unfreeze(sealkeep, name, reason).await,
             Self::Revoke { name, reason } => life::revoke(sealkeep, name, reason).await,
             Self::Destroy { name, reason } => life::destroy(sealkeep, name, reason).await,

@@ -162,6 +162,7 @@ impl From<Refusal> for Failure {
                 field,
                 message,
                 facts,
+                retry_after: None,
             },
         })
     }
@@ -246,6 +247,11 @@ fn way_out(error: &Error) -> Option<&'static str> {
         "ROTATION_WITHOUT_VERSION" => {
             "enrol and install a version, then: sealkeep rotation attach NAME@N"
         }
+        "VERIFY_NOT_CONFIGURED" => {
+            "an officer adds it: [bank.rotation.verify] with target and statuses, then sealkeep bank apply"
+        }
+        "VERIFICATION_ENDED" => "it took too long, or somebody began another one: run it again",
+        "NOT_HARMLESS" => "`sealkeep bank show` shows the request that a verification may send",
         "NOT_ANNOUNCED" => "tell the bank first: sealkeep rotation announce NAME BANK --bundle DIR",
         "NOT_ACCEPTED" => "when the bank says yes: sealkeep rotation accept NAME BANK",
         "MOMENT_MISSING" => "say --replaces-old --at TIME --window MINUTES as agreed with the bank",
@@ -317,6 +323,7 @@ mod tests {
             field: field(),
             message: message(),
             facts: facts(),
+            retry_after: None,
         };
         assert_eq!(code(not_now), 6);
         assert_eq!(code(Error::Unreachable { detail: text() }), 3);

@@ -5,6 +5,7 @@
 
 mod calls;
 mod shown;
+mod verify;
 
 use crate::failure::Failure;
 use crate::report::Report;
@@ -93,6 +94,12 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with = "at")]
         canary: Option<u32>,
     },
+    /// Try the new version at banks, before it is switched: a real handshake and the bank's harmless request.
+    ///
+    /// The connection is made from here, by a caller who may sign for the bank; the keys stay in the token and who signs
+    /// what does not change. What was seen stands beside the rotation (`rotation status`) and in the log. Exit code 7 when
+    /// a bank did not take the version.
+    Verify(verify::Verify),
     /// Record that banks are content.
     Confirm {
         #[command(flatten)]
@@ -190,6 +197,7 @@ impl Verb {
                 };
                 banks.step(sealkeep, &[S::Accepted, S::Canary], what).await
             }
+            Self::Verify(verify) => verify.run(sealkeep).await,
             Self::Confirm { banks } => {
                 let confirm = Step::Confirm(Confirm {});
                 banks.step(sealkeep, &[S::Switched], confirm).await

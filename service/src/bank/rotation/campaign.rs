@@ -80,6 +80,15 @@ pub enum RotationError {
     /// Banks have not moved yet.
     #[error("not moved yet: {}", names(.0))]
     Behind(Vec<Name>),
+    /// Nobody has said what is harmless at this bank.
+    #[error("{0} has no [bank.rotation.verify]; say which request changes nothing there")]
+    VerifyUnconfigured(Name),
+    /// No bank ever sees a certificate of it.
+    #[error("a decryption credential has no certificate that a bank could take")]
+    Unverifiable,
+    /// The verification is unknown, of another caller, or concluded.
+    #[error("this verification has ended; begin another one")]
+    VerificationEnded,
     /// No reason, or too much of one.
     #[error("reason: 1 to {REASON_BYTES_MAX} bytes")]
     Reason,
@@ -102,9 +111,7 @@ impl Registry {
         reason: &str,
     ) -> Result<Name, RotationError> {
         let _turn = self.turn().await;
-        if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
-            return Err(RotationError::Reason);
-        }
+        check_reason(reason)?;
         let snapshot = self.world.load();
         let credential = known(&snapshot, credential)?.name.clone();
         if let Some(open) = snapshot.rotations.get(&credential) {
@@ -231,9 +238,7 @@ impl Registry {
         reason: &str,
     ) -> Result<Name, RotationError> {
         let _turn = self.turn().await;
-        if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
-            return Err(RotationError::Reason);
-        }
+        check_reason(reason)?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let rotation = open(&snapshot, credential)?;
         for (bank, moving) in moves(&snapshot, &rotation.credential) {
@@ -272,6 +277,13 @@ impl Registry {
         let write = store.end_rotation(credential, number, ending, now, changes);
         self.change(who, Event::RotationEnd, data, write).await?;
         Ok(credential.clone())
+    }
+}
+
+fn check_reason(reason: &str) -> Result<(), RotationError> {
+    match reason.len() {
+        1..=REASON_BYTES_MAX => Ok(()),
+        _ => Err(RotationError::Reason),
     }
 }
 

@@ -3,12 +3,14 @@
 //! In: what officers do and banks say, the time. Out: plans, bundles for banks, and which version each bank gets.
 //! Never: two versions for one bank at one instant except in a canary, nor a step that the bank does not go along with.
 //!
-//! [`plan`] and [`progress`] are pure; [`campaign`] and [`settle`] make their decisions last; [`moving`] is what
-//! the way of a signature reads.
+//! [`plan`], [`progress`] and [`evidence`] are pure; [`campaign`], [`verification`] and [`settle`] make their decisions
+//! last; [`moving`] is what the way of a signature reads.
 
 pub mod bundle;
 pub mod campaign;
 pub mod canary;
+pub mod compromise;
+pub mod evidence;
 pub mod moving;
 pub mod plan;
 pub mod preview;
@@ -16,6 +18,7 @@ pub mod progress;
 pub mod settle;
 #[cfg(test)]
 mod simulation;
+pub mod verification;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +26,7 @@ use jiff::Timestamp;
 
 use crate::domain::Name;
 use progress::Progress;
+use verification::Verified;
 
 /// An open rotation of a credential. There is at most one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub struct Rotation {
     pub started: Timestamp,
     /// The banks for which something has been done.
     pub banks: BTreeMap<Name, BankRow>,
+    /// What the last verification of each bank found.
+    pub verified: BTreeMap<Name, Verified>,
 }
 
 /// What is stored of a bank in a rotation.

@@ -35,12 +35,13 @@ impl Registry {
             leaf.is_some_and(|leaf| leaf.sha256() == certificate.sha256())
         });
         for version in ours {
-            self.stop(&version.id, certificate, known, reason).await?;
+            self.stop_one(&version.id, certificate, known, reason)
+                .await?;
         }
         Ok(())
     }
 
-    async fn stop(
+    async fn stop_one(
         &self,
         id: &VersionId,
         certificate: &Certificate,
@@ -64,7 +65,8 @@ impl Registry {
             let (from, id) = (version.state, id.clone());
             let change = StateChange { id, from, to };
             let data = record(version, certificate, known, to);
-            let write = self.world.store().change_state(&change);
+            let changes = [change];
+            let write = self.world.store().change_states(&changes);
             match self
                 .change(None::<&CallerName>, Event::RevocationFound, data, write)
                 .await

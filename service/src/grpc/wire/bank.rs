@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sealkeep_proto::v1;
 use tonic::Status;
 
-use super::{environment, environment_out, name};
+use super::{environment, environment_out, harmless, name};
 use crate::domain::{Bank, Host, Name, Procedure, RotationTerms};
 use crate::grpc::error::invalid;
 use crate::world::Destination;
@@ -66,6 +66,7 @@ pub(in crate::grpc) fn bank_out(destination: &Destination) -> v1::Bank {
             contact: bank.rotation.contact.clone(),
             enforces_cabf_validity: bank.rotation.enforces_cabf_validity,
             wants_digital_signature: bank.rotation.wants_digital_signature,
+            verify: bank.rotation.verify.clone().map(harmless::harmless_out),
         }),
     }
 }
@@ -96,6 +97,12 @@ fn rotation_terms(
         contact: wire.contact,
         enforces_cabf_validity: wire.enforces_cabf_validity,
         wants_digital_signature: wire.wants_digital_signature,
+        verify: wire
+            .verify
+            .map(|verify| {
+                harmless::harmless(verify, &|part| field(&format!("rotation.verify.{part}")))
+            })
+            .transpose()?,
     })
 }
 

@@ -4,7 +4,7 @@
 
 use crate::failure::Failure;
 use crate::files;
-use sealkeep_client::v1::{Bank, Environment, Procedure, RotationTerms};
+use sealkeep_client::v1::{Bank, Environment, HarmlessRequest, Procedure, RotationTerms};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -53,6 +53,40 @@ struct RotationEntry {
     enforces_cabf_validity: bool,
     #[serde(default)]
     wants_digital_signature: bool,
+    verify: Option<VerifyEntry>,
+}
+
+/// A request that changes nothing at the bank, and the answer when it knows our certificate.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VerifyEntry {
+    #[serde(default)]
+    host: String,
+    #[serde(default = "get")]
+    method: String,
+    target: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    statuses: Vec<u32>,
+    #[serde(default)]
+    contains: String,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+impl From<VerifyEntry> for HarmlessRequest {
+    fn from(entry: VerifyEntry) -> Self {
+        Self {
+            host: entry.host,
+            method: entry.method,
+            target: entry.target,
+            headers: entry.headers.into_iter().collect(),
+            statuses: entry.statuses,
+            contains: entry.contains,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -84,6 +118,7 @@ impl From<RotationEntry> for RotationTerms {
             contact: entry.contact,
             enforces_cabf_validity: entry.enforces_cabf_validity,
             wants_digital_signature: entry.wants_digital_signature,
+            verify: entry.verify.map(HarmlessRequest::from),
         }
     }
 }
@@ -138,6 +173,10 @@ mod tests {
         procedure = "swap_at"
         lead_time_days = 10
         contact = "psd2@demo-bank.example"
+        [bank.rotation.verify]
+        target = "/v1/accounts"
+        statuses = [401]
+        contains = "TOKEN_UNKNOWN"
     "#;
 
     #[test]
@@ -150,6 +189,8 @@ mod tests {
         let rotation = banks[0].rotation.as_ref().unwrap();
         assert_eq!(rotation.procedure(), Procedure::SwapAt);
         assert_eq!(rotation.lead_time_days, Some(10));
+        let verify = rotation.verify.as_ref().unwrap();
+        assert_eq!((&*verify.method, &*verify.target), ("GET", "/v1/accounts"));
     }
 
     #[test]
@@ -163,6 +204,7 @@ mod tests {
             (BANKS.replace("swap_at", "swap-at"), "swap-at"),
             (BANKS.replace("contact =", "contakt ="), "contakt"),
             (BANKS.replace("profile =", "#"), "profile"),
+            (BANKS.replace("statuses =", "status ="), "status"),
             (
                 BANKS.replace("[\"localhost:8443\"]", "\"localhost\""),
                 "hosts",
