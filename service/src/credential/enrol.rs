@@ -88,9 +88,7 @@ impl Registry {
         let (key, csr_der) = match made {
             Ok(made) => made,
             Err(error) => {
-                let recorded = self
-                    .failed(Some(who.as_str()), announced, &error.to_string())
-                    .await;
+                let recorded = self.failed(who, announced, &error.to_string()).await;
                 recorded.map_err(ChangeError::from)?;
                 return Err(error);
             }
