@@ -164,14 +164,18 @@ impl Replicas {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::KeyLimits;
 
-    const EVIDENCE: KeyEvidence = KeyEvidence {
-        sensitive: true,
-        extractable: false,
-        always_sensitive: true,
-        never_extractable: true,
-        local: true,
-    };
+    fn evidence() -> KeyEvidence {
+        KeyEvidence {
+            sensitive: true,
+            extractable: false,
+            always_sensitive: true,
+            never_extractable: true,
+            local: true,
+            limits: KeyLimits::default(),
+        }
+    }
 
     fn key() -> KeyRef {
         KeyRef {
@@ -184,16 +188,16 @@ mod tests {
     fn a_suspicion_ends_only_by_an_operator() {
         let (replicas, key) = (Replicas::new(2), key());
         let at = |place: usize| replicas.get(key.id).unwrap().replicas[place].clone();
-        replicas.learn(0, &[(key, Replica::Proven(EVIDENCE))]);
+        replicas.learn(0, &[(key, Replica::Proven(evidence()))]);
         assert_eq!(
             (at(0), at(1)),
-            (Replica::Proven(EVIDENCE), Replica::Unknown)
+            (Replica::Proven(evidence()), Replica::Unknown)
         );
         replicas.overrule(0, &[(key, Replica::Suspect)]);
-        replicas.learn(0, &[(key, Replica::Proven(EVIDENCE))]);
+        replicas.learn(0, &[(key, Replica::Proven(evidence()))]);
         assert_eq!(at(0), Replica::Suspect);
-        replicas.overrule(0, &[(key, Replica::Proven(EVIDENCE))]);
-        assert_eq!(at(0), Replica::Proven(EVIDENCE));
+        replicas.overrule(0, &[(key, Replica::Proven(evidence()))]);
+        assert_eq!(at(0), Replica::Proven(evidence()));
     }
 
     #[test]
