@@ -75,6 +75,14 @@ pub enum VersionState {
 }
 
 impl VersionState {
+    /// Whether anybody would miss a version in this state: it has a certificate, and signs, will, or may again.
+    pub fn is_live(self) -> bool {
+        matches!(
+            self,
+            Self::Staged | Self::Active | Self::Retiring | Self::Frozen
+        )
+    }
+
     /// Whether a version in this state may sign for a bank it is bound to.
     pub fn signs(self) -> bool {
         matches!(self, Self::Active | Self::Retiring)

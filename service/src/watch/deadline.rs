@@ -76,3 +76,46 @@ pub(super) fn fingerprint(thing: &[u8], begin: Timestamp) -> [u8; 32] {
     hash.update(begin.as_microsecond().to_be_bytes());
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use jiff::SignedDuration;
+
+    use super::super::alert::due;
+    use super::*;
+    use crate::domain::{ApprovalId, CallerName, Verb, VersionId};
+
+    /// Told of while a second person can still act, and not once it has lapsed: nothing can be done then.
+    #[test]
+    fn an_approval_is_told_of_before_it_lapses() {
+        let created: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+        let at = |seconds| created + SignedDuration::from_secs(seconds);
+        let mut approval = Approval {
+            id: ApprovalId::random(),
+            verb: Verb::Unfreeze,
+            version: VersionId::from_resource("credentials/seal/versions/1").unwrap(),
+            author: CallerName::try_from("spiffe://a.example/b".to_owned()).unwrap(),
+            reason: "false alarm".to_owned(),
+            created,
+            expires: at(600),
+            stored: Standing::Pending,
+            decided_by: None,
+            due: None,
+            outcome: String::new(),
+        };
+        let told = |approval: &Approval, now| {
+            let ending = approvals(std::slice::from_ref(approval), now);
+            due(&ending, &HashSet::new(), now)
+        };
+        assert!(told(&approval, at(300)).is_empty());
+        let alerts = told(&approval, at(420));
+        assert_eq!(alerts[0].event(), "approval.expiring");
+        assert_eq!(alerts[0].name, "unfreeze seal@1");
+        assert_eq!(alerts[0].severity.as_str(), "warning");
+        assert!(told(&approval, at(601)).is_empty());
+        approval.stored = Standing::Approved;
+        assert!(told(&approval, at(420)).is_empty());
+    }
+}

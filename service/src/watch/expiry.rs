@@ -122,7 +122,7 @@ fn versions(snapshot: &Snapshot) -> Vec<Expiry> {
     let mut leaves = Vec::new();
     let mut above: BTreeMap<[u8; 32], Expiry> = BTreeMap::new();
     let all = snapshot.credentials.values().flat_map(|c| &c.versions);
-    for version in all.filter(|version| is_live(version.state)) {
+    for version in all.filter(|version| version.state.is_live()) {
         let Some(issued) = &version.issued else {
             continue;
         };
@@ -158,12 +158,6 @@ pub(super) fn bound_banks(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> 
         }
     }
     bound
-}
-
-/// Whether anybody would miss a version in this state.
-pub(super) fn is_live(state: VersionState) -> bool {
-    use VersionState::{Active, Frozen, Retiring, Staged};
-    matches!(state, Staged | Active | Retiring | Frozen)
 }
 
 fn leaf(version: &Version, certificate: &Certificate, banks: Vec<String>) -> Expiry {

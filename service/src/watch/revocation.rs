@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sealkeep_profiles::certificate::Certificate;
 
-use super::expiry::{Kind, bound_banks, is_live};
+use super::expiry::{Kind, bound_banks};
 use crate::credential::revocation::{NO_SOURCE, RevocationRules};
 use crate::domain::{Revocation, VersionState};
 use crate::world::Snapshot;
@@ -39,7 +39,7 @@ pub fn revocables<'a>(snapshot: &'a Snapshot, rules: &RevocationRules) -> Vec<Re
     let mut found: BTreeMap<[u8; 32], Revocable<'a>> = BTreeMap::new();
     let versions = snapshot.credentials.values().flat_map(|c| &c.versions);
     for version in versions {
-        let live = is_live(version.state);
+        let live = version.state.is_live();
         let (true, Some(issued)) = (
             live || version.state == VersionState::Revoked,
             &version.issued,

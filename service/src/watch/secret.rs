@@ -49,3 +49,38 @@ impl SecretFiles {
         self.files.iter().filter_map(life).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_lives_from_the_last_change_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.secret");
+        std::fs::write(&path, "whsec_x").unwrap();
+        let changed: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let set = |at: Timestamp| {
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(at.into()).unwrap();
+        };
+        set(changed);
+        let file = |path| SecretFile {
+            name: "watch.webhook oncall".to_owned(),
+            path,
+        };
+        let secrets = SecretFiles {
+            files: [file(path.clone()), file(dir.path().join("absent"))].into(),
+            days_max: 10,
+        };
+        let [life] = <[Expiry; 1]>::try_from(secrets.expiries()).unwrap();
+        assert_eq!(life.begin, changed);
+        assert_eq!(life.end, changed + SignedDuration::from_hours(240));
+        set(changed + SignedDuration::from_hours(1));
+        assert_ne!(
+            secrets.expiries()[0].sha256,
+            life.sha256,
+            "a new one is another"
+        );
+    }
+}

@@ -186,9 +186,9 @@ async fn aside<T: Send + 'static>(
 
 /// A word that decides, else that nobody knows it, else why nobody said anything; none when nobody was asked.
 fn outcome(attempts: &[Attempt]) -> Option<Result<Statement, Failure>> {
-    let said = attempts.iter().filter_map(|one| one.outcome.as_ref().ok());
+    let mut said = attempts.iter().filter_map(|one| one.outcome.as_ref().ok());
     // The last word is the one that ended the asking, if any did.
-    if let Some(last) = said.last() {
+    if let Some(last) = said.next_back() {
         return Some(Ok(last.clone()));
     }
     let failed = || {

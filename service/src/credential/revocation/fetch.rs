@@ -270,10 +270,10 @@ mod tests {
 
     #[tokio::test]
     async fn answers_have_limits_and_redirects_an_end() {
-        let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
         for (answers, question, list) in [
-            (&[ok][..], "ok", "ok"),
-            (&[ELSEWHERE, ELSEWHERE, ok], "HTTP_STATUS", "ok"),
+            (&[OK][..], "ok", "ok"),
+            (&[ELSEWHERE, ELSEWHERE, OK], "HTTP_STATUS", "ok"),
             (&[ELSEWHERE], "HTTP_STATUS", "REDIRECTED"),
             (
                 &[

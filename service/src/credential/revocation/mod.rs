@@ -10,6 +10,7 @@
 //!
 //! Reading and judging are pure: `location`, `ocsp`, `crl`, `rules`. The network is `fetch`; `round` says when.
 
+mod activation;
 mod ask;
 mod crl;
 mod fetch;

@@ -1,7 +1,7 @@
 //! When certificates are asked about, and what happens then.
 //!
-//! In: versions in use, the rules, the time. Out: what issuers say, kept; revoked versions handed to `stop`. Never: a version stopped because somebody does not answer; the turn of the registry
-//! held while the network is waited for.
+//! In: versions in use, the rules, the time. Out: what issuers say, kept; then `stop` does its work. Never: a version
+//! stopped because somebody does not answer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,21 +12,15 @@ use sealkeep_profiles::certificate::Certificate;
 use tokio::task::JoinSet;
 
 use super::ask::{Asked, Round};
-use super::rules::{Verdict, WhenUnknown, verdict};
 use crate::credential::CredentialError;
-use crate::credential::checks::{Finding, TrustAnchors};
+use crate::credential::checks::TrustAnchors;
 use crate::domain::{
-    Failure, Issued, Revocation, RevocationReason, RevocationSource, RevocationStatus, Statement,
-    Version, VersionId, VersionState,
+    Failure, Issued, Revocation, RevocationReason, RevocationStatus, Statement, VersionId,
 };
 use crate::registry::{ChangeError, Registry};
 
 /// Questions under way at once.
 const QUESTIONS_MAX: usize = 8;
-/// Who did not answer within this time before an activation is not waited for again, seconds.
-const RECENT_S: i64 = 60;
-/// How long an activation waits for all answers together, seconds.
-const ACTIVATION_TIMEOUT_S: u64 = 6;
 /// How long what is known about a certificate is kept after it was last asked about, days.
 const KEPT_DAYS: i64 = 400;
 /// Longest wait between two looks for what is due, seconds: the wall clock may be set.
@@ -34,11 +28,12 @@ const LOOK_INTERVAL_MAX_S: i64 = 30;
 /// The pause after the store did not answer, seconds.
 const STORE_PAUSE_S: u64 = 5;
 
-/// A certificate and the CA that issued it, when that is known.
+/// A certificate that an issuer can revoke.
 #[derive(Debug, Clone)]
 pub(super) struct Subject {
     pub(super) certificate: Certificate,
-    pub(super) issuer: Option<Certificate>,
+    /// The next one in its chain.
+    above: Option<Certificate>,
 }
 
 /// A certificate that was asked about.
@@ -55,27 +50,25 @@ pub struct Looked {
 }
 
 /// The certificates of a chain that an issuer can revoke: all but roots, which nobody is above.
-pub(super) fn subjects(issued: &Issued, trust: &TrustAnchors) -> Vec<Subject> {
-    let chain = &issued.chain;
-    let revocable = chain
-        .iter()
-        .enumerate()
-        .filter(|(_, one)| !one.is_self_issued());
-    let subject = revocable.map(|(at, certificate)| {
-        let next = chain.get(at + 1);
-        let above = next.filter(|next| certificate.verify_issued_by(next).is_ok());
-        Subject {
-            issuer: above.cloned().or_else(|| trust.issuer_of(certificate)),
-            certificate: certificate.clone(),
-        }
+pub(super) fn subjects(issued: &Issued) -> Vec<Subject> {
+    let chain = issued.chain.iter().enumerate();
+    let revocable = chain.filter(|(_, one)| !one.is_self_issued());
+    let subject = revocable.map(|(at, certificate)| Subject {
+        certificate: certificate.clone(),
+        above: issued.chain.get(at + 1).cloned(),
     });
     subject.collect()
 }
 
-/// Whether anybody would miss a version in this state.
-fn is_live(state: VersionState) -> bool {
-    use VersionState::{Active, Frozen, Retiring, Staged};
-    matches!(state, Staged | Active | Retiring | Frozen)
+impl Subject {
+    /// The CA that issued it: the next one in the chain, or an anchor.
+    fn issuer(&self, trust: &TrustAnchors) -> Option<Certificate> {
+        let above = self.above.as_ref();
+        let above = above.filter(|above| self.certificate.verify_issued_by(above).is_ok());
+        above
+            .cloned()
+            .or_else(|| trust.issuer_of(&self.certificate))
+    }
 }
 
 /// Asks when it is due, for ever.
@@ -116,8 +109,7 @@ impl Registry {
         let issued = version.issued.as_ref();
         let issued =
             issued.ok_or_else(|| CredentialError::WithoutCertificate(version.id.clone()))?;
-        let subjects = subjects(issued, &self.trust);
-        let looked = self.look(subjects).await?;
+        let looked = self.look(subjects(issued)).await?;
         let rules = self.revocation.rules.of(issued.environment);
         let looked = looked
             .into_iter()
@@ -130,91 +122,38 @@ impl Registry {
         Ok((version.id.clone(), looked.collect()))
     }
 
-    /// What an activation should know: what each certificate of the chain is worth by what its issuer says now.
-    pub(in crate::credential) async fn revocation_findings(
-        &self,
-        version: &Version,
-    ) -> Result<Vec<Finding>, CredentialError> {
-        let Some(issued) = &version.issued else {
-            return Ok(Vec::new());
-        };
-        let now = self.clock.now();
-        let recent = now - SignedDuration::from_secs(RECENT_S);
-        let before = self.world.load();
-        let mut subjects = subjects(issued, &self.trust);
-        let all: Vec<_> = subjects.iter().map(|s| s.certificate.clone()).collect();
-        subjects.retain(|subject| {
-            let known = before.revocations.get(&subject.certificate.sha256());
-            known.is_none_or(|known| known.failure.is_none() || known.attempted < recent)
-        });
-        if !subjects.is_empty() {
-            let patience = Duration::from_secs(ACTIVATION_TIMEOUT_S);
-            // Who is late has not answered; what was known before counts as long as it does.
-            if let Ok(looked) = tokio::time::timeout(patience, self.look(subjects)).await {
-                looked?;
-            }
-        }
-        let snapshot = self.world.load();
-        let rules = self.revocation.rules.of(issued.environment);
-        let findings = all.iter().filter_map(|certificate| {
-            let known = snapshot.revocations.get(&certificate.sha256());
-            let code = code(known);
-            let found = match verdict(known, rules, now) {
-                Verdict::Good => return None,
-                Verdict::Revoked { at, reason } => {
-                    let detail = format!("revoked at {at} ({})", reason.as_str());
-                    Finding::block(code, detail)
-                }
-                Verdict::Unknown { why } => Finding {
-                    blocking: rules.when_unknown == WhenUnknown::Block,
-                    ..Finding::block(code, format!("nobody says whether it is revoked: {why}"))
-                },
-            };
-            let seen = format!(
-                "serial {} of {}",
-                certificate.serial_hex(),
-                certificate.issuer().rfc2253()
-            );
-            Some(found.seen(seen))
-        });
-        Ok(findings.collect())
-    }
-
     /// Asks about every certificate in use whose time has come; answers when the next one's does.
     async fn ask_what_is_due(&self) -> Result<Option<Timestamp>, ChangeError> {
+        // Whoever learned of it before may not have come to this.
+        self.stop_what_is_revoked().await?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let versions = snapshot.credentials.values().flat_map(|c| &c.versions);
-        let live = versions.filter(|version| is_live(version.state));
+        let live = versions.filter(|version| version.state.is_live());
         let mut all = BTreeMap::new();
-        for issued in live.filter_map(|version| version.issued.as_ref()) {
-            for certificate in issued.chain.iter().filter(|one| !one.is_self_issued()) {
-                let known = snapshot.revocations.get(&certificate.sha256());
-                let next = self.revocation.rules.next_look(known);
-                all.insert(certificate.sha256(), (next, issued));
-            }
+        for subject in live.filter_map(|v| v.issued.as_ref()).flat_map(subjects) {
+            let sha256 = subject.certificate.sha256();
+            let next = self
+                .revocation
+                .rules
+                .next_look(snapshot.revocations.get(&sha256));
+            all.insert(sha256, (next, subject));
         }
-        let due = all.iter().filter(|(_, (next, _))| *next <= now);
-        let due = due.flat_map(|(sha256, (_, issued))| {
-            let of_chain = subjects(issued, &self.trust).into_iter();
-            of_chain.filter(|subject| subject.certificate.sha256() == *sha256)
-        });
-        let due: Vec<_> = due.collect();
+        let (due, later): (Vec<_>, Vec<_>) = all.into_values().partition(|(next, _)| *next <= now);
         if due.is_empty() {
-            return Ok(all.values().map(|(next, _)| *next).min());
+            return Ok(later.into_iter().map(|(next, _)| next).min());
         }
-        self.look(due).await?;
-        // What it says now is looked up at once: the world has changed.
+        self.look(due.into_iter().map(|(_, subject)| subject).collect())
+            .await?;
         Ok(Some(now))
     }
 
     /// Asks, keeps what was said, and stops what is revoked.
-    async fn look(
+    pub(super) async fn look(
         &self,
         subjects: Vec<Subject>,
     ) -> Result<Vec<(Certificate, Asked, Revocation)>, ChangeError> {
         let now = self.clock.now();
-        let round = Round::new(self.revocation.fetcher.clone(), now);
-        let round = Arc::new(round);
+        let round = Arc::new(Round::new(self.revocation.fetcher.clone(), now));
         let mut asking = JoinSet::new();
         let mut waiting = subjects.into_iter().enumerate();
         let mut done = Vec::new();
@@ -222,10 +161,10 @@ impl Registry {
             while asking.len() < QUESTIONS_MAX
                 && let Some((at, subject)) = waiting.next()
             {
-                let round = round.clone();
+                let (round, trust) = (round.clone(), self.trust.clone());
                 asking.spawn(async move {
-                    let asked = match &subject.issuer {
-                        Some(issuer) => round.ask(&subject.certificate, issuer).await,
+                    let asked = match subject.issuer(&trust) {
+                        Some(issuer) => round.ask(&subject.certificate, &issuer).await,
                         None => {
                             Asked::nobody("ISSUER_UNKNOWN", "its issuer is no CA that is known")
                         }
@@ -252,25 +191,16 @@ impl Registry {
                 (certificate, asked, known)
             })
             .collect();
-        self.keep(&looked, now).await?;
+        let rows: Vec<_> = looked.iter().map(|(_, _, known)| known.clone()).collect();
+        self.keep(&rows, now).await?;
         Ok(looked)
     }
 
-    async fn keep(
-        &self,
-        looked: &[(Certificate, Asked, Revocation)],
-        now: Timestamp,
-    ) -> Result<(), ChangeError> {
-        let rows: Vec<_> = looked.iter().map(|(_, _, known)| known.clone()).collect();
+    async fn keep(&self, rows: &[Revocation], now: Timestamp) -> Result<(), ChangeError> {
         let forget = now - SignedDuration::from_hours(24 * KEPT_DAYS);
-        self.world.store().put_revocations(&rows, forget).await?;
+        self.world.store().put_revocations(rows, forget).await?;
         self.world.refresh().await?;
-        for (certificate, _, known) in looked {
-            if let Some((_, reason)) = known.revoked() {
-                self.stop_all(certificate, known, reason).await?;
-            }
-        }
-        Ok(())
+        self.stop_what_is_revoked().await
     }
 }
 
@@ -297,15 +227,6 @@ fn after(
     }
 }
 
-/// The code of a finding: by whom it was said, or who should have.
-fn code(known: Option<&Revocation>) -> &'static str {
-    let statement = known.and_then(|known| known.statement.as_ref());
-    match statement.map(|(statement, _)| statement.source) {
-        Some(RevocationSource::Crl) => "rev.crl",
-        Some(RevocationSource::Ocsp) | None => "rev.ocsp",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -314,6 +235,7 @@ mod tests {
     use super::super::fetch::failure;
     use super::super::foreign::Scene;
     use super::*;
+    use crate::domain::RevocationSource;
 
     /// Rows: what was known, what was heard, what is known then.
     #[test]
@@ -376,8 +298,8 @@ mod tests {
                 chain: chain.iter().map(|one| (*one).clone()).collect(),
                 environment: sandbox,
             };
-            let found = subjects(&issued, trust).into_iter();
-            found.map(|one| one.issuer).collect::<Vec<_>>()
+            let found = subjects(&issued).into_iter();
+            found.map(|one| one.issuer(trust)).collect::<Vec<_>>()
         };
         let both = [Some(issuing.clone()), Some(root.clone())];
         assert_eq!(issuers(&[leaf, issuing], &trust), both);

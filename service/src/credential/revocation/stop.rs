@@ -5,7 +5,8 @@
 //!
 //! A revoked certificate is a fact that banks can see too: they refuse it, and a seal under it proves nothing. So the
 //! version becomes `Revoked` at once and for ever, as if two officers had said so, and signing with it stops. A suspended
-//! one (`certificate-hold`) may come back and becomes `Frozen`; officers unfreeze it. A revoked CA above it only raises
+//! one (`certificate-hold`) may come back and becomes `Frozen`; officers unfreeze it, and it freezes again as long as the
+//! last word is the suspension. A revoked CA above it only raises
 //! the alarm: banks may know another way to a root, and whole firms would stop.
 
 use sealkeep_profiles::certificate::Certificate;
@@ -21,22 +22,19 @@ use crate::store::{StateChange, StoreError};
 const ATTEMPTS_MAX: u32 = 4;
 
 impl Registry {
-    /// Stops every version that has this certificate.
-    pub(super) async fn stop_all(
-        &self,
-        certificate: &Certificate,
-        known: &Revocation,
-        reason: RevocationReason,
-    ) -> Result<(), ChangeError> {
+    /// Stops every version in use whose certificate is known to be revoked. What is known is written before, so this is
+    /// caught up with when somebody broke off in between.
+    pub(super) async fn stop_what_is_revoked(&self) -> Result<(), ChangeError> {
         let snapshot = self.world.load();
         let versions = snapshot.credentials.values().flat_map(|c| &c.versions);
-        let ours = versions.filter(|version| {
+        for version in versions.filter(|version| version.state.is_live()) {
             let leaf = version.issued.as_ref().map(|issued| issued.leaf());
-            leaf.is_some_and(|leaf| leaf.sha256() == certificate.sha256())
-        });
-        for version in ours {
-            self.stop_one(&version.id, certificate, known, reason)
-                .await?;
+            let known = leaf.and_then(|leaf| snapshot.revocations.get(&leaf.sha256()));
+            if let (Some(leaf), Some(known)) = (leaf, known)
+                && let Some((_, reason)) = known.revoked()
+            {
+                self.stop_one(&version.id, leaf, known, reason).await?;
+            }
         }
         Ok(())
     }

@@ -125,10 +125,10 @@ fn softhsm_conf(environment: &[(OsString, OsString)], module: &Path) -> Option<P
 /// `directories.tokendir` of softhsm2.conf(5).
 fn token_directory(conf: &str) -> Option<PathBuf> {
     let settings = conf.lines().filter_map(|line| line.split_once('='));
-    let directory = settings
+    let mut directories = settings
         .filter(|(name, _)| name.trim() == "directories.tokendir")
         .map(|(_, value)| PathBuf::from(value.trim()));
-    directory.last().filter(|path| path.is_absolute())
+    directories.next_back().filter(|path| path.is_absolute())
 }
 
 #[cfg(test)]
