@@ -88,6 +88,7 @@ pub mod process;
 pub mod profiles;
 pub mod publication;
 pub mod registry;
+pub mod replica;
 pub mod run;
 pub mod signing;
 pub mod store;

@@ -25,7 +25,7 @@ fn clock() -> SharedClock {
 }
 
 async fn open(dir: &tempfile::TempDir) -> (Store, AuditLog, AuditTask) {
-    let store = Store::open(&dir.path().join("s.db"), OpenMode::Create)
+    let store = Store::open(&dir.path().join("s.db").into(), OpenMode::Create)
         .await
         .unwrap();
     let (log, task) = AuditLog::open(store.clone(), clock()).await.unwrap();
@@ -57,7 +57,7 @@ async fn sample() -> (String, Vec<AuditLine>) {
     let name = log.name().to_owned();
     drop(log);
     task.finished().await;
-    let lines = store.audit_from(0, 1_000).await.unwrap();
+    let lines = store.audit_from(&name, 0, 1_000).await.unwrap();
     (name, lines)
 }
 
