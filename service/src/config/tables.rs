@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::approval;
+use crate::domain::Name;
 use crate::publication::UrlTemplate;
 use crate::watch::SECRET_DAYS_DEFAULT;
 use crate::watch::sink::WebhookConfig;

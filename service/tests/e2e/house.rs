@@ -96,7 +96,7 @@ impl House {
         house
     }
 
-    fn init(&self) {
+    pub fn init(&self) {
         let init = self.sealkeepd(&["init", "--officer", OFFICER]);
         assert!(init.status.success(), "{init:?}");
     }

@@ -9,6 +9,7 @@ use sealkeep_client::v1::{self, KeyAlgorithm, Purpose};
 use sealkeep_client::{BodySource, Error, Sealkeep};
 
 use crate::house::{House, OFFICER, Running, TPP, bank, payment};
+use crate::postgres::Postgres;
 
 /// From the officer's call at one replica to the last signature of another.
 const FREEZE_MS_MAX: u128 = 1_000;
@@ -206,4 +207,19 @@ async fn the_other_leads_when_the_leader_dies() {
     assert!(!twice.status.success());
     let said = String::from_utf8_lossy(&twice.stderr);
     assert!(said.contains("STORE_IN_USE"), "{said}");
+}
+
+#[tokio::test]
+async fn refuses_a_database_that_forgets_or_was_never_made() {
+    let house = House::build_on(TokenKind::from_env(), Some(Postgres::start()));
+    let refused = |reason: &str| {
+        let output = house.sealkeepd(&["run"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(reason), "{said}");
+    };
+    refused("STORE_ABSENT");
+    house.init();
+    let postgres = house.postgres.as_ref().unwrap();
+    postgres.execute("ALTER DATABASE postgres SET synchronous_commit = off");
+    refused("STORE_NOT_DURABLE");
 }
