@@ -275,7 +275,12 @@ impl Config {
     pub fn pin_marker(&self, token: &TokenConfig) -> PathBuf {
         let mut path = match &self.store.postgres {
             Some(store) => store.local_directory.join("sealkeep").into_os_string(),
-            None => self.store.sqlite_file.clone().unwrap_or_default().into_os_string(),
+            None => self
+                .store
+                .sqlite_file
+                .clone()
+                .unwrap_or_default()
+                .into_os_string(),
         };
         path.push(".pin");
         if self.tokens.len() > 1 {

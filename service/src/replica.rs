@@ -56,7 +56,10 @@ async fn adopt_new(tokens: &Tokens, before: &Snapshot, now: &Snapshot) {
         let deadline = clock::monotonic() + Duration::from_secs(ADOPT_TIMEOUT_S);
         let adopted = tokens.adopt(set, &keys, deadline).await;
         let failed = match adopted {
-            Ok(adopted) => adopted.into_iter().filter_map(|one| one.outcome.err()).collect(),
+            Ok(adopted) => adopted
+                .into_iter()
+                .filter_map(|one| one.outcome.err())
+                .collect(),
             Err(error) => vec![error],
         };
         for error in failed {
