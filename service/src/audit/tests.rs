@@ -153,7 +153,7 @@ async fn a_commit_that_fails_refuses_everybody_in_it_and_the_log_goes_on() {
     // A trigger stands in for a full disk: the statement fails as a whole, at a moment the test chooses.
     store
         .execute_for_test(
-            "CREATE TRIGGER full BEFORE INSERT ON audit_record
+            "CREATE TRIGGER full BEFORE INSERT ON audit_line
              BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
         )
         .await;

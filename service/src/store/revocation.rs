@@ -98,7 +98,7 @@ mod tests {
     async fn what_is_known_comes_back_and_is_forgotten_in_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s.db");
-        let store = Store::open(&file, OpenMode::Create).await.unwrap();
+        let store = Store::open(&file.into(), OpenMode::Create).await.unwrap();
         let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
         let revoked = Statement {
             source: RevocationSource::Crl,

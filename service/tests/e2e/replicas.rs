@@ -8,6 +8,8 @@ use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{self, KeyAlgorithm, Purpose};
 use sealkeep_client::{BodySource, Error, Sealkeep};
 
+use sealkeep_pkcs11_tests::Kind as TokenKind;
+
 use crate::house::{House, OFFICER, Running, TPP, bank, payment};
 use crate::postgres::Postgres;
 
