@@ -53,7 +53,7 @@ impl Registry {
         callers: Vec<Caller>,
         validate_only: bool,
     ) -> Result<(), AccessError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         check(&callers, &self.world.load())?;
         if validate_only {
             return Ok(());

@@ -20,11 +20,13 @@ use crate::backend::worker::WorkerConfig;
 use crate::credential::TrustAnchors;
 use crate::credential::enrolment::{EnrollerConfig, EnrollerError, Enrollers};
 use crate::domain::Environment;
+use crate::pin::{self, PinError};
+use crate::store::Place;
 
 pub use revocation::{RevocationConfig, RevocationEnvironmentConfig};
 pub use tables::{
-    ApprovalConfig, ListenConfig, LogConfig, LogFormat, MetricsConfig, ProfilesConfig,
-    PublicationConfig, RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
+    ApprovalConfig, ListenConfig, LogConfig, LogFormat, MetricsConfig, PostgresConfig,
+    ProfilesConfig, PublicationConfig, RuntimeConfig, StoreConfig, TrustConfig, WatchConfig,
 };
 pub use token::{Hardening, Isolation, ReplicaRule, TokenConfig};
 
@@ -132,7 +134,6 @@ impl Config {
             &mut self.listen.certificate_file,
             &mut self.listen.key_file,
             &mut self.listen.caller_ca_file,
-            &mut self.store.sqlite_file,
         ];
         let anchors = self
             .trust
@@ -149,6 +150,13 @@ impl Config {
             .chain(anchors)
             .chain(webhooks)
             .chain(self.tokens.iter_mut().flat_map(TokenConfig::files_mut))
+            .chain(&mut self.store.sqlite_file)
+            .chain(
+                self.store
+                    .postgres
+                    .iter_mut()
+                    .flat_map(|store| [&mut store.url_file, &mut store.local_directory]),
+            )
             .chain(&mut self.profiles.directory)
             .chain(publication)
             .chain(self.enroller.iter_mut().flat_map(|e| e.files_mut()))
@@ -252,9 +260,28 @@ impl Config {
         }
     }
 
-    /// Where a refused PIN is remembered: beside the store, in a directory for each token.
+    /// Where state is kept.
+    pub fn place(&self) -> Result<Place, PinError> {
+        Ok(match &self.store.postgres {
+            Some(store) => Place::Postgres {
+                url: pin::from_file(&store.url_file)?,
+                replica: store.replica.clone(),
+            },
+            None => Place::Sqlite(self.store.sqlite_file.clone().unwrap_or_default()),
+        })
+    }
+
+    /// Where a refused PIN is remembered: beside the store, or in the replica's directory; in a directory for each token.
     pub fn pin_marker(&self, token: &TokenConfig) -> PathBuf {
-        let mut path = self.store.sqlite_file.clone().into_os_string();
+        let mut path = match &self.store.postgres {
+            Some(store) => store.local_directory.join("sealkeep").into_os_string(),
+            None => self
+                .store
+                .sqlite_file
+                .clone()
+                .unwrap_or_default()
+                .into_os_string(),
+        };
         path.push(".pin");
         if self.tokens.len() > 1 {
             path.push(format!("-{}", token.name));

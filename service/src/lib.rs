@@ -24,6 +24,7 @@
 //! | [`publication`] | our seal certificates, where banks fetch them | list them |
 //! | [`approval`] | what a second person must confirm | let one person be both |
 //! | [`store`] | the only SQL | hold a transaction across anything else |
+//! | [`replica`] | what other replicas change; who of them leads | sign without hearing the others |
 //! | [`world`] | what is known, in memory, swapped whole | half of a change |
 //!
 //! What exactly is signed for a bank is not in this crate: formats and profiles are `sealkeep_profiles`, pure, so that a
@@ -88,6 +89,7 @@ pub mod process;
 pub mod profiles;
 pub mod publication;
 pub mod registry;
+pub mod replica;
 pub mod run;
 pub mod signing;
 pub mod store;

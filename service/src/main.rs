@@ -151,7 +151,7 @@ fn act(command: Command) -> Result<ExitCode, RunError> {
         Command::Init { config, officer } => {
             let config = Config::read(&config)?;
             runtime(1)?.block_on(run::init(&config, officer.clone()))?;
-            println!("initialised {}", config.store.sqlite_file.display());
+            println!("initialised {}", config.place()?);
             println!("first officer {officer}");
         }
         Command::CheckConfig { config } => {

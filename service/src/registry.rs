@@ -21,7 +21,7 @@ use crate::credential::enrolment::{self, Enrollers};
 use crate::credential::revocation::Revocations;
 use crate::domain::{CallerName, Name};
 use crate::profiles::Profiles;
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 use crate::world::{World, WorldError};
 
 /// The one door to administrative changes: cheap to clone.
@@ -45,6 +45,12 @@ pub struct Registry {
     pub(crate) approved: Arc<Notify>,
     turn: Arc<Mutex<()>>,
 }
+
+/// Nobody else changes anything, here or on another replica, while it is held.
+pub(crate) struct Turn<'a>(
+    #[allow(dead_code, reason = "held")] store::Turn,
+    #[allow(dead_code, reason = "held")] MutexGuard<'a, ()>,
+);
 
 /// What every change may stumble over.
 #[derive(Debug, thiserror::Error)]
@@ -108,9 +114,16 @@ impl Registry {
         self
     }
 
-    /// Waits for the turn: what was checked stays true until the change is made.
-    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
+    /// Waits for the turn: what was checked stays true until the change is made. After other replicas have had theirs,
+    /// what they did is read first.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, ChangeError> {
+        let own = self.turn.lock().await;
+        let store = self.world.store();
+        let all = store.turn().await?;
+        if store.replica().is_some() {
+            self.world.refresh().await?;
+        }
+        Ok(Turn(all, own))
     }
 
     /// Announces a change, makes it, and swaps the snapshot. Nobody is named for what the service does by itself.
@@ -138,7 +151,7 @@ impl Registry {
 
     /// Takes over the operator's profiles: recorded first, and only when every bank keeps one that fits.
     pub(crate) async fn adopt_profiles(&self, profiles: &Profiles) -> Result<(), ChangeError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         self.world.check_catalog(profiles.catalog.clone()).await?;
         let data = json!({ "profiles_sha256": hex::encode(profiles.fingerprint) });
         self.audit.append(Event::ProfilesLoad, None, data).await?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use crate::approval;
 use crate::audit::{AuditLog, Event};
@@ -26,6 +27,7 @@ use crate::metrics::{Exposition, State};
 use crate::profiles::{self, Profiles};
 use crate::publication::PublicationMeter;
 use crate::registry::Registry;
+use crate::replica;
 use crate::signing::Signing;
 use crate::store::{OpenMode, Store};
 use crate::watch::{Sources, Watch};
@@ -37,7 +39,7 @@ pub(crate) use tokens::pin_source;
 
 /// Makes the store and its first officer.
 pub async fn init(config: &Config, officer: CallerName) -> Result<(), RunError> {
-    let store = Store::open(&config.store.sqlite_file, OpenMode::Create).await?;
+    let store = Store::open(&config.place()?, OpenMode::Create).await?;
     if store
         .callers()
         .await?
@@ -78,7 +80,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     let revocations = Arc::new(config.revocation.revocations());
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
     let (sinks, secrets) = (sinks(&config)?, secret_files(&config));
-    let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
+    let store = Store::open(&config.place()?, OpenMode::Existing).await?;
     store.name_token_sets(config.tokens[0].set_name()).await?;
     let world = Arc::new(World::open(store.clone(), profiles.catalog.clone()).await?);
     let (audit, audit_task) = AuditLog::open(store.clone(), clock.clone()).await?;
@@ -113,11 +115,6 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     .with_approvals(config.approval_rules())
     .with_enrollers(enrollers)
     .with_revocation(revocations.clone());
-    let enrolling = tokio::spawn(enrolment::carry_on(registry.clone()));
-    // Begins by finishing what a crash left half done; keys are adopted already.
-    let approving = tokio::spawn(approval::carry_out_when_due(registry.clone()));
-    let settling = tokio::spawn(settle::settle_when_due(registry.clone()));
-    let asking = tokio::spawn(revocation::keep_asking(registry.clone()));
     let following = config
         .profiles
         .directory
@@ -128,6 +125,8 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         revocation: *revocations.rules(),
     };
     let watch = Watch::open(clock.clone(), world.clone(), sources, sinks).await?;
+    let replicated = tokio::spawn(replica::follow(world.clone(), tokens.clone()));
+    let leading = tokio::spawn(replica::lead(store.clone(), once(&registry, &watch)));
     let signing = Signing::new(clock.clone(), world.clone(), audit.clone(), tokens.clone());
     let enrolments = registry.enrolling.clone();
     let (started_at, meter) = (clock.now(), Meter::default());
@@ -177,18 +176,16 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         let _ = stopping.send(());
     });
     drain(serving, stopped, config.runtime.drain_timeout_s).await?;
-    settling.abort();
+    // Whatever it was doing is finished at the next start, or by the next leader.
+    leading.abort();
+    replicated.abort();
     tending.abort();
-    asking.abort();
     if let Some(following) = following {
         following.abort();
     }
     watching.stop().await;
     monitoring.stop().await;
     publishing.stop().await;
-    // Whatever it was doing is finished at the next start.
-    approving.abort();
-    enrolling.abort();
     audit.append(Event::Stop, None, json!({})).await?;
     drop(audit);
     let patience = Duration::from_secs(1);
@@ -201,6 +198,21 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     store.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The tasks that one replica does for all. They begin by finishing what a crash left half done; keys are adopted already.
+fn once(registry: &Registry, watch: &Watch) -> impl Fn() -> JoinSet<()> + use<> {
+    let (registry, watch) = (registry.clone(), watch.clone());
+    move || {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(enrolment::carry_on(registry.clone()));
+        tasks.spawn(approval::carry_out_when_due(registry.clone()));
+        tasks.spawn(settle::settle_when_due(registry.clone()));
+        tasks.spawn(revocation::keep_asking(registry.clone()));
+        tasks.spawn(replica::wake(registry.clone()));
+        watch.deliver_in(&mut tasks);
+        tasks
+    }
 }
 
 /// Serves; once asked to stop, waits no longer than the drain time for what is in flight.

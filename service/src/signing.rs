@@ -150,7 +150,7 @@ impl Signing {
 
     fn prepare_http(&self, asked: &Asked<'_>, input: &HttpInput) -> Result<Ready, SigningError> {
         let now = self.clock.now();
-        let snapshot = self.world.load();
+        let snapshot = self.world.current()?;
         let grant = asked.grant(&snapshot)?;
         let request = HttpRequest::parse(RequestParts {
             method: &input.method,
@@ -177,7 +177,7 @@ impl Signing {
 
     fn prepare_jws(&self, asked: &Asked<'_>, input: &JwsInput) -> Result<Ready, SigningError> {
         let now = self.clock.now();
-        let snapshot = self.world.load();
+        let snapshot = self.world.current()?;
         let grant = asked.grant(&snapshot)?;
         let bound = Bound::of(asked, &grant, &snapshot, now, || share(&input.payload))?;
         let destination = grant.destination().clone();
@@ -189,7 +189,7 @@ impl Signing {
 
     fn prepare_tls(&self, asked: &Asked<'_>, input: &TlsInput) -> Result<Ready, SigningError> {
         let now = self.clock.now();
-        let snapshot = self.world.load();
+        let snapshot = self.world.current()?;
         let grant = asked.grant(&snapshot)?;
         let bound = Bound::of(asked, &grant, &snapshot, now, no_share)?;
         if bound.version.id != input.version {
@@ -238,6 +238,8 @@ impl Signing {
     ) -> Result<Released, SigningError> {
         let ready = match ready {
             Ok(ready) => ready,
+            // The log is in the database that is not reached.
+            Err(refused @ SigningError::OutOfTouch(_)) => return Err(refused),
             Err(refused) => return Err(self.record_refusal(asked, refused).await),
         };
         let (reply, released) = oneshot::channel();

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -16,10 +18,17 @@ use crate::bank::rotation::Rotation;
 use crate::bank::rotation::moving::{Move, Pick};
 use crate::bank::rotation::progress::Progress;
 use crate::bank::rotation::verification::Verification;
+use crate::clock;
 use crate::domain::{
     Bank, Caller, CallerName, Credential, Enrolment, Name, Purpose, Revocation, Version,
 };
 use crate::store::{Store, StoreError};
+
+/// How long a replica may not hear of the others and still sign, milliseconds. A freeze reaches every signature within a
+/// second, so this is less.
+const OUT_OF_TOUCH_AFTER_MS: u64 = 800;
+/// There are no other replicas.
+const ALONE: u64 = u64::MAX;
 
 /// Everything that decides a request, at one moment.
 #[derive(Debug, Default)]
@@ -118,7 +127,15 @@ pub struct World {
     /// Who reads the store later also swaps later: no snapshot is replaced by an older one.
     turn: Mutex<()>,
     changed: watch::Sender<u64>,
+    opened: Instant,
+    /// When it was last known that no other replica had changed anything unheard, milliseconds after `opened`.
+    in_touch_ms: AtomicU64,
 }
+
+/// Other replicas may have changed something that this one has not heard of; it does not sign meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this replica lost touch with the others; ask another one")]
+pub struct OutOfTouch;
 
 /// Why a snapshot could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -155,12 +172,35 @@ impl World {
             snapshot: ArcSwap::from_pointee(snapshot),
             turn: Mutex::default(),
             changed: watch::Sender::new(0),
+            opened: clock::monotonic(),
+            in_touch_ms: AtomicU64::new(ALONE),
         })
     }
 
     /// The snapshot now.
     pub fn load(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The snapshot to decide a signature by.
+    ///
+    /// # Errors
+    /// [`OutOfTouch`] while it may be older than what another replica did, for example a freeze.
+    pub fn current(&self) -> Result<Arc<Snapshot>, OutOfTouch> {
+        let in_touch_ms = self.in_touch_ms.load(Ordering::Acquire);
+        match in_touch_ms != ALONE && self.age_ms() > in_touch_ms + OUT_OF_TOUCH_AFTER_MS {
+            true => Err(OutOfTouch),
+            false => Ok(self.load()),
+        }
+    }
+
+    /// What other replicas have done is known as of now.
+    pub(crate) fn in_touch(&self) {
+        self.in_touch_ms.store(self.age_ms(), Ordering::Release);
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(ALONE - 1)
     }
 
     /// The store behind.

@@ -174,7 +174,7 @@ impl Registry {
         wish: Wish,
         reason: &str,
     ) -> Result<Approval, ApprovalError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let mut approval = self.find_approval(name).await?;
         let (now, author) = (self.clock.now(), self.is_officer(&approval.author));
         let delay = delay(approval.verb, self.approvals.destroy_delay);
@@ -217,7 +217,7 @@ impl Registry {
 
     /// Carries out everything that is due; answers when the next one will be.
     async fn carry_out_due(&self) -> Result<Option<Timestamp>, ApprovalError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let mut next: Option<Timestamp> = None;
         for mut approval in self
             .world

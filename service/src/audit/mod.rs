@@ -65,7 +65,11 @@ impl AuditLog {
     /// Opens the log of a store: checks its tail, closes what a crash left open, and starts the writer.
     pub async fn open(store: Store, clock: SharedClock) -> Result<(Self, AuditTask), StoreError> {
         let fresh = format!("log-{}", uuid::Uuid::new_v4().simple());
-        let name: Arc<str> = store.meta_once("audit_log", &fresh).await?.into();
+        let key = match store.replica() {
+            None => "audit_log".to_owned(),
+            Some(replica) => format!("audit_log/{replica}"),
+        };
+        let name: Arc<str> = store.meta_once(&key, &fresh).await?.into();
         let (commands, queue) = mpsc::channel(QUEUE_RECORDS_MAX);
         let size = Arc::new(AtomicU64::new(0));
         let meter = Meter::new();

@@ -25,7 +25,7 @@ fn clock() -> SharedClock {
 }
 
 async fn open(dir: &tempfile::TempDir) -> (Store, AuditLog, AuditTask) {
-    let store = Store::open(&dir.path().join("s.db"), OpenMode::Create)
+    let store = Store::open(&dir.path().join("s.db").into(), OpenMode::Create)
         .await
         .unwrap();
     let (log, task) = AuditLog::open(store.clone(), clock()).await.unwrap();
@@ -57,7 +57,7 @@ async fn sample() -> (String, Vec<AuditLine>) {
     let name = log.name().to_owned();
     drop(log);
     task.finished().await;
-    let lines = store.audit_from(0, 1_000).await.unwrap();
+    let lines = store.audit_from(&name, 0, 1_000).await.unwrap();
     (name, lines)
 }
 
@@ -153,7 +153,7 @@ async fn a_commit_that_fails_refuses_everybody_in_it_and_the_log_goes_on() {
     // A trigger stands in for a full disk: the statement fails as a whole, at a moment the test chooses.
     store
         .execute_for_test(
-            "CREATE TRIGGER full BEFORE INSERT ON audit_record
+            "CREATE TRIGGER full BEFORE INSERT ON audit_line
              BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
         )
         .await;

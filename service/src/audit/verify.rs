@@ -60,7 +60,7 @@ pub async fn verify(store: &Store, log: &str) -> Result<Report, StoreError> {
     };
     let mut from = 0;
     loop {
-        let lines = store.audit_from(from, PAGE_LINES).await?;
+        let lines = store.audit_from(log, from, PAGE_LINES).await?;
         let Some(last) = lines.last() else { break };
         from = last.seq + 1;
         lines.iter().for_each(|line| check.line(line));

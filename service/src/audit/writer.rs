@@ -79,7 +79,7 @@ impl Writer {
 
     /// Reads where the log ends.
     async fn read_head(&mut self) -> Result<(), StoreError> {
-        if let Some(head) = self.store.audit_head().await? {
+        if let Some(head) = self.store.audit_head(&self.log).await? {
             self.next = head.seq + 1;
             self.prev = leaf_hash(&head.line);
         }
@@ -93,7 +93,7 @@ impl Writer {
         let mut ends = Ends::default();
         let mut from = self.next.saturating_sub(TAIL_RECORDS);
         loop {
-            let lines = self.store.audit_from(from, 1_000).await?;
+            let lines = self.store.audit_from(&self.log, from, 1_000).await?;
             let Some(last) = lines.last() else { break };
             from = last.seq + 1;
             for line in &lines {
@@ -197,7 +197,7 @@ impl Writer {
             seq += 1;
         }
         let begun = clock::monotonic();
-        self.store.append_audit(&lines).await?;
+        self.store.append_audit(&self.log, &lines).await?;
         self.meter.committed(lines.len(), begun.elapsed());
         let first = self.next;
         (self.next, self.prev) = (seq, prev);

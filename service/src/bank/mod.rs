@@ -80,7 +80,7 @@ impl Registry {
         banks: Vec<Bank>,
         validate_only: bool,
     ) -> Result<Vec<Name>, ApplyError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         if banks.is_empty() || banks.len() > BANKS_PER_CALL_MAX {
             return Err(ApplyError::Count);
         }

@@ -11,6 +11,12 @@ impl Config {
     /// The first key whose value cannot be, and what it must be.
     pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
         token::check(&self.tokens)?;
+        if self.store.sqlite_file.is_some() == self.store.postgres.is_some() {
+            return Err((
+                "store.sqlite_file",
+                "give sqlite_file or a table [store.postgres], one of them",
+            ));
+        }
         if let Some(publication) = &self.publication
             && !(1..=URLS_MAX).contains(&publication.urls.len())
         {

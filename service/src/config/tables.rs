@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::approval;
+use crate::domain::Name;
 use crate::publication::UrlTemplate;
 use crate::watch::SECRET_DAYS_DEFAULT;
 use crate::watch::sink::WebhookConfig;
@@ -31,8 +32,22 @@ pub struct ListenConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
-    /// The SQLite database; made by `sealkeepd init`.
-    pub sqlite_file: PathBuf,
+    /// The SQLite database, for one service; made by `sealkeepd init`.
+    pub sqlite_file: Option<PathBuf>,
+    /// A PostgreSQL database, for any number of replicas.
+    pub postgres: Option<PostgresConfig>,
+}
+
+/// `[store.postgres]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresConfig {
+    /// A file that holds the URL, with its password, mode 0400: `postgres://user:password@host/database?sslmode=verify-full`.
+    pub url_file: PathBuf,
+    /// The name of this replica, which is also that of its audit log; each running one has its own, and keeps it.
+    pub replica: Name,
+    /// A directory of this machine, where the mark of a refused PIN is kept.
+    pub local_directory: PathBuf,
 }
 
 /// `[trust]`

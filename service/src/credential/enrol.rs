@@ -49,7 +49,7 @@ impl Registry {
         request: EnrolRequest,
         deadline: Instant,
     ) -> Result<Enrolled, CredentialError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let (purpose, spec) = (request.purpose, request.key);
         let credential = request.credential.clone();
         let token_set = request.token_set.as_deref();

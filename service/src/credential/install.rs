@@ -52,7 +52,7 @@ impl Registry {
         validate_only: bool,
         deadline: Instant,
     ) -> Result<Installed, CredentialError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let found = self.find(name)?;
         let version = &found.version;
         found.takes_certificate()?;
@@ -147,7 +147,7 @@ impl Registry {
         if findings.iter().any(|finding| finding.blocking) {
             return Err(CredentialError::Blocked(findings));
         }
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let found = self.find(name)?;
         let version = &found.version;
         let published = found.credential.purpose == Purpose::Decryption;

@@ -39,7 +39,7 @@ impl Registry {
     /// Takes a version out of use: for good when no bank is bound to it, otherwise it is on its way out and goes on
     /// signing until its banks have moved.
     pub async fn retire(&self, who: &CallerName, name: &str) -> Result<Stopped, CredentialError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let version = self.numbered(name)?;
         let stopped = self.stopped(&version);
         let happening = match stopped.banks.is_empty() {
@@ -101,7 +101,7 @@ impl Registry {
         name: &str,
         reason: &str,
     ) -> Result<Approval, CredentialError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let version = self.numbered(name)?;
         next(&version, happening(verb, &version))?;
         Ok(self.propose(who, verb, &version.id, reason).await?)

@@ -27,7 +27,7 @@ impl Registry {
         name: &str,
         deadline: Instant,
     ) -> Result<(VersionId, Vec<ReplicaReport>), CredentialError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let version = self.find(name)?.version;
         let key = &version.key;
         let before = self.tokens.replicas(key);

@@ -33,7 +33,8 @@ impl AuditService for Api {
                 .parse()
                 .map_err(|_| invalid("page_token", "not one of ours"))?,
         };
-        let page = self.page(begin, size, &message).await?;
+        let log = self.log_named(&message.log).await?;
+        let page = self.page(&log, begin, size, &message).await?;
         Ok(Response::new(page))
     }
 
@@ -41,8 +42,11 @@ impl AuditService for Api {
         &self,
         request: Request<v1::VerifyAuditLogRequest>,
     ) -> Result<Response<v1::VerifyAuditLogResponse>, Status> {
-        let Entry { caller, .. } = enter_long(request)?;
+        let Entry {
+            caller, message, ..
+        } = enter_long(request)?;
         self.require(&caller, &READERS, "VerifyAuditLog").await?;
+        let log = self.log_named(&message.log).await?;
         // Its own record goes with a commit that closes every signature released before it.
         let audit = &self.0.audit;
         let appended = audit.append(
@@ -51,7 +55,7 @@ impl AuditService for Api {
             serde_json::json!({}),
         );
         appended.await.map_err(|error| status_of(&error))?;
-        let report = verify::verify(self.0.world.store(), audit.name()).await;
+        let report = verify::verify(self.0.world.store(), &log).await;
         let report = report.map_err(|error| status_of(&error))?;
         let fault = |fault: &verify::Fault| v1::AuditFault {
             sequence: fault.seq,
@@ -65,21 +69,38 @@ impl AuditService for Api {
             .copied()
             .chain(report.ends.open());
         Ok(Response::new(v1::VerifyAuditLogResponse {
-            log: audit.name().to_owned(),
+            log,
             record_count: report.record_count,
             head: hex::encode(report.head),
             faults: report.faults.iter().map(fault).collect(),
             released_count: report.ends.released,
             failed_count: report.ends.failed,
             unknown_sequences: unknown.collect(),
+            logs: self.logs().await?,
         }))
     }
 }
 
 impl Api {
+    async fn logs(&self) -> Result<Vec<String>, Status> {
+        let logs = self.0.world.store().audit_logs().await;
+        logs.map_err(|error| status_of(&error))
+    }
+
+    /// The log of this name; of this replica when there is no name.
+    async fn log_named(&self, name: &str) -> Result<String, Status> {
+        let logs = self.logs().await?;
+        match name {
+            "" => Ok(self.0.audit.name().to_owned()),
+            _ if logs.iter().any(|log| log == name) => Ok(name.to_owned()),
+            _ => Err(invalid("log", format!("one of {}", logs.join(", ")))),
+        }
+    }
+
     /// Reads on until the page is full or the log ends.
     async fn page(
         &self,
+        log: &str,
         mut at: u64,
         size: usize,
         wanted: &v1::ListAuditRecordsRequest,
@@ -88,8 +109,8 @@ impl Api {
         let mut records = Vec::new();
         loop {
             let lines = match wanted.newest_first {
-                true => store.audit_before(at, READ_RECORDS).await,
-                false => store.audit_from(at, READ_RECORDS).await,
+                true => store.audit_before(log, at, READ_RECORDS).await,
+                false => store.audit_from(log, at, READ_RECORDS).await,
             };
             let lines = lines.map_err(|error| status_of(&error))?;
             if lines.is_empty() {

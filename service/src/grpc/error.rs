@@ -253,6 +253,7 @@ impl OnWire for SigningError {
             Self::Jwe(_) | Self::Undecryptable(_) => {
                 Fault::new(Code::InvalidArgument, self.reason()).field("jwe")
             }
+            Self::OutOfTouch(_) => Fault::new(Code::Unavailable, self.reason()),
             Self::Late => Fault::new(Code::DeadlineExceeded, self.reason()),
             Self::SelfVerification(_) | Self::Broken => Fault::new(Code::Internal, self.reason()),
         }

@@ -90,7 +90,7 @@ impl Signing {
         asked: &Asked<'_>,
         jwe: &'a str,
     ) -> Result<Ready<'a>, SigningError> {
-        let snapshot = self.world.load();
+        let snapshot = self.world.current()?;
         let grant = asked.grant(&snapshot)?;
         let bound = grant.destination().bound.get(grant.credential());
         let credential = snapshot.credentials.get(grant.credential());

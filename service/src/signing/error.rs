@@ -11,6 +11,7 @@ use crate::authz::{Denied, NotBound};
 use crate::backend::BackendError;
 use crate::domain::VersionId;
 use crate::policy::Unfit;
+use crate::world::OutOfTouch;
 
 /// Why nothing was signed.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,9 @@ pub enum SigningError {
     /// It cannot be decrypted; nobody is told why.
     #[error(transparent)]
     Undecryptable(#[from] Undecryptable),
+    /// This replica may not know what another one did.
+    #[error(transparent)]
+    OutOfTouch(#[from] OutOfTouch),
     /// The deadline passed.
     #[error("the deadline passed")]
     Late,
@@ -89,6 +93,7 @@ impl SigningError {
             Self::SelfVerification(_) => "SELF_VERIFICATION_FAILED",
             Self::Jwe(error) => error.reason(),
             Self::Undecryptable(_) => Undecryptable::REASON,
+            Self::OutOfTouch(_) => "STATE_STALE",
             Self::Late => "DEADLINE_EXCEEDED",
             Self::Broken => "SIGNING_FAILED",
         }

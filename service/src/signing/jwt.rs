@@ -100,7 +100,7 @@ impl Signing {
 
     fn prepare_jwt(&self, asked: &Asked<'_>, jwt: &AskedJwt) -> Result<Ready, SigningError> {
         let now = self.clock.now();
-        let snapshot = self.world.load();
+        let snapshot = self.world.current()?;
         let grant = asked.grant(&snapshot)?;
         let http;
         let (request, facts) = match jwt {

@@ -118,7 +118,9 @@ fn outcome<T>(result: &Result<T, SigningError>) -> &'static str {
             | SigningError::Refused(_),
         ) => "refused",
         Err(SigningError::Late | SigningError::Backend(B::Deadline)) => "late",
-        Err(SigningError::Backend(_) | SigningError::Audit(_)) => "unavailable",
+        Err(SigningError::Backend(_) | SigningError::Audit(_) | SigningError::OutOfTouch(_)) => {
+            "unavailable"
+        }
         Err(SigningError::SelfVerification(_) | SigningError::Broken) => "failed",
     }
 }

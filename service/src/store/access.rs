@@ -26,7 +26,7 @@ impl Store {
 
     /// Writes callers with their roles and grants, all or nothing; other callers stay.
     pub async fn put_callers(&self, callers: &[Caller]) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         for caller in callers {
             let grants = serde_json::to_string(&caller.grants).map_err(|e| damaged("caller", e))?;
             sqlx::query(

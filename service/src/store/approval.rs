@@ -4,8 +4,8 @@
 //! meanwhile, for example by freezing the version, is not overwritten.
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use super::credential::{name, word};
 use super::{Store, StoreError, damaged};
@@ -73,7 +73,7 @@ impl Store {
         now: &Approval,
         change: Option<&StateChange>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         let written = sqlx::query(
             "UPDATE approval SET standing = $3, decided_by = $4, due_us = $5, outcome = $6
              WHERE id = $1 AND standing = $2",
@@ -95,7 +95,7 @@ impl Store {
 
     /// Writes states of versions, all or nothing.
     pub async fn change_states(&self, changes: &[StateChange]) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         for change in changes {
             set_state(&mut tx, change).await?;
         }
@@ -105,7 +105,7 @@ impl Store {
 
 /// Sets the state; a frozen version keeps where it came from.
 pub(super) async fn set_state(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Any>,
     change: &StateChange,
 ) -> Result<(), StoreError> {
     let StateChange { id, from, to } = change;
@@ -132,7 +132,7 @@ pub(super) fn exactly_one(rows: u64, what: &impl ToString) -> Result<(), StoreEr
     }
 }
 
-fn approval(row: &SqliteRow) -> Result<Approval, StoreError> {
+fn approval(row: &AnyRow) -> Result<Approval, StoreError> {
     let wrong = |e: &dyn std::fmt::Display| damaged("approval", e);
     let time = |column| -> Result<Timestamp, StoreError> {
         Timestamp::from_microsecond(row.try_get(column)?).map_err(|e| wrong(&e))

@@ -42,7 +42,7 @@ impl Store {
         banks: &[Bank],
         bindings: &[(Name, VersionId)],
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         for bank in banks {
             let document = serde_json::to_string(bank).map_err(|e| damaged("bank", e))?;
             sqlx::query(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sealkeep_profiles::algorithm::PublicKey;
 use sealkeep_profiles::certificate::Certificate;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use super::approval::{StateChange, exactly_one, set_state};
 use super::{Store, StoreError, damaged};
@@ -78,7 +78,7 @@ impl Store {
 
     /// Writes a new version, and its credential when it is the first; answers its number.
     pub async fn insert_version(&self, new: &NewVersion) -> Result<u32, StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         sqlx::query(
             "INSERT INTO credential (name, purpose, created_us) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO NOTHING",
@@ -144,7 +144,7 @@ impl Store {
         change: &StateChange,
         banks: &[Name],
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         set_state(&mut tx, change).await?;
         for bank in banks {
             bind(&mut tx, bank, &change.id).await?;
@@ -155,7 +155,7 @@ impl Store {
 
 /// Points a bank's binding of a credential at a version.
 pub(super) async fn bind(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Any>,
     bank: &Name,
     id: &VersionId,
 ) -> Result<(), StoreError> {
@@ -171,7 +171,7 @@ pub(super) async fn bind(
     Ok(())
 }
 
-fn version(row: &SqliteRow) -> Result<Version, StoreError> {
+fn version(row: &AnyRow) -> Result<Version, StoreError> {
     let spki_der: Vec<u8> = row.try_get("spki")?;
     let key_id: Vec<u8> = row.try_get("key_id")?;
     let public = PublicKey::from_spki_der(&spki_der).map_err(|e| damaged("version", e))?;
@@ -205,7 +205,7 @@ fn version(row: &SqliteRow) -> Result<Version, StoreError> {
     })
 }
 
-fn issued(row: &SqliteRow) -> Result<Option<Issued>, StoreError> {
+fn issued(row: &AnyRow) -> Result<Option<Issued>, StoreError> {
     let pem: Option<String> = row.try_get("chain_pem")?;
     let environment: Option<String> = row.try_get("environment")?;
     let (Some(pem), Some(environment)) = (pem, environment) else {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::credential::{name, word};
 use super::{Store, StoreError, damaged};
@@ -69,7 +69,7 @@ impl Store {
     }
 }
 
-fn enrolment(row: &SqliteRow) -> Result<Enrolment, StoreError> {
+fn enrolment(row: &AnyRow) -> Result<Enrolment, StoreError> {
     let wrong = |e: &dyn std::fmt::Display| damaged("enrolment", e);
     let time = |column| -> Result<Timestamp, StoreError> {
         Timestamp::from_microsecond(row.try_get(column)?).map_err(|e| wrong(&e))

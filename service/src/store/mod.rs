@@ -2,39 +2,42 @@
 //!
 //! In: domain values. Out: domain values, whole. Never: a decision, a clock, a transaction held across anything else.
 //!
-//! SQLite in WAL mode with `synchronous=FULL`: what was committed survives a power cut. With `NORMAL` it does not, and
-//! an audit log that forgets acknowledged records is worth nothing; so both settings are read back and asserted.
+//! Two databases, one text of SQL: SQLite for one service, PostgreSQL for any number of replicas. Either keeps what it has
+//! acknowledged; that is asserted when it is opened.
 
 mod access;
 mod approval;
 mod audit;
 mod bank;
+mod cluster;
 mod credential;
 mod enrolment;
+mod postgres;
 mod revocation;
 mod rotation;
+mod sqlite;
 mod suspicion;
 mod verification;
 mod watch;
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Row, SqlitePool};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::any::AnyConnectOptions;
+use sqlx::{Any, AnyPool, Row, Transaction};
+
+use crate::domain::Name;
 
 pub use approval::StateChange;
 pub use audit::AuditLine;
+pub use cluster::{Changes, Leadership, Turn};
 pub use credential::{IssuedRow, NewVersion};
 pub use rotation::StepRow;
 pub use suspicion::Suspicion;
 pub use watch::{AlertRow, DeliveryRow};
 
-/// How long a statement waits for another writer, milliseconds.
-const BUSY_TIMEOUT_MS: u64 = 1_000;
 /// Connections for reading and administration; the audit writer has one of its own.
 const CONNECTIONS_MAX: u32 = 2;
 
@@ -49,10 +52,10 @@ pub enum StoreError {
     Migration(#[from] sqlx::migrate::MigrateError),
     /// Another process holds the store.
     #[error("{0}: in use by another sealkeepd; stop it first")]
-    InUse(PathBuf),
+    InUse(String),
     /// The store has not been initialised.
     #[error("{0}: no store here; run `sealkeepd init` first")]
-    Absent(PathBuf),
+    Absent(String),
     /// The database does not keep what it acknowledges.
     #[error("database setting {name} is {found}, must be {wanted}")]
     NotDurable {
@@ -84,14 +87,47 @@ pub enum StoreError {
     },
 }
 
+/// Where the state of the service is kept.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// A file of this machine, for one service.
+    Sqlite(PathBuf),
+    /// A PostgreSQL database, for any number of replicas.
+    Postgres {
+        /// `postgres://user:password@host/database?sslmode=verify-full`.
+        url: SecretString,
+        /// The name of this replica.
+        replica: Name,
+    },
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(file) => file.display().fmt(f),
+            Self::Postgres { replica, .. } => write!(f, "PostgreSQL, replica {replica}"),
+        }
+    }
+}
+
+impl From<PathBuf> for Place {
+    fn from(file: PathBuf) -> Self {
+        Self::Sqlite(file)
+    }
+}
+
 /// The store: cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
     /// One connection for the audit log, so that administration never stands before it in a queue.
-    audit_pool: SqlitePool,
-    /// Holds the advisory lock for as long as the store lives.
-    _lock: Arc<File>,
+    audit_pool: AnyPool,
+    /// How a transaction that writes begins.
+    begin: &'static str,
+    /// The other replicas.
+    cluster: Option<cluster::Cluster>,
+    /// Holds the advisory lock of the file for as long as the store lives.
+    _lock: Option<Arc<File>>,
 }
 
 /// Whether [`Store::open`] may make a new database.
@@ -104,38 +140,56 @@ pub enum OpenMode {
 }
 
 impl Store {
-    /// Opens the database, alone, brings its schema up to date and asserts that it is durable.
-    pub async fn open(file: &Path, mode: OpenMode) -> Result<Self, StoreError> {
-        if mode == OpenMode::Existing && !file.exists() {
-            return Err(StoreError::Absent(file.to_owned()));
-        }
-        let lock = lock(file)?;
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(mode == OpenMode::Create)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS));
-        let audit_pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
+    /// Opens the database, brings its schema up to date and asserts that it is durable. A file is opened alone, a
+    /// PostgreSQL database under the name of the replica.
+    pub async fn open(place: &Place, mode: OpenMode) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let store = match place {
+            Place::Sqlite(file) => {
+                let options = sqlite::options(file, mode)?;
+                let lock = sqlite::lock(file)?;
+                let pool = sqlite::pool(&options, CONNECTIONS_MAX).await?;
+                Self {
+                    audit_pool: sqlite::pool(&options, 1).await?,
+                    pool,
+                    begin: "BEGIN IMMEDIATE",
+                    cluster: None,
+                    _lock: Some(Arc::new(lock)),
+                }
+            }
+            Place::Postgres { url, replica } => {
+                let options: AnyConnectOptions = url.expose_secret().parse()?;
+                let pool = postgres::pool(&options, CONNECTIONS_MAX).await?;
+                postgres::check_mode(&pool, mode).await?;
+                Self {
+                    audit_pool: postgres::pool(&options, 1).await?,
+                    pool,
+                    begin: "BEGIN",
+                    cluster: Some(
+                        cluster::Cluster::join(url.expose_secret(), replica.clone()).await?,
+                    ),
+                    _lock: None,
+                }
+            }
+        };
+        sqlx::migrate!("src/store/migrations")
+            .run(&store.pool)
             .await?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .connect_with(options)
-            .await?;
-        sqlx::migrate!("src/store/migrations").run(&pool).await?;
-        for pool in [&pool, &audit_pool] {
-            assert_pragma(pool, "journal_mode", "PRAGMA journal_mode", "wal").await?;
-            // 2 is FULL (sqlite.org/pragma.html#pragma_synchronous).
-            assert_pragma(pool, "synchronous", "PRAGMA synchronous", "2").await?;
+        for pool in [&store.pool, &store.audit_pool] {
+            match place {
+                Place::Sqlite(_) => sqlite::assert_durable(pool).await?,
+                Place::Postgres { .. } => postgres::assert_durable(pool).await?,
+            }
         }
-        Ok(Self {
-            pool,
-            audit_pool,
-            _lock: Arc::new(lock),
-        })
+        if store.cluster.is_some() {
+            postgres::announce_changes(&store.pool).await?;
+        }
+        Ok(store)
+    }
+
+    /// A transaction that writes.
+    async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(self.pool.begin_with(self.begin).await?)
     }
 
     /// A value of the installation, for example the name of its audit log.
@@ -172,52 +226,6 @@ impl Store {
     }
 }
 
-async fn assert_pragma(
-    pool: &SqlitePool,
-    name: &'static str,
-    pragma: &'static str,
-    wanted: &'static str,
-) -> Result<(), StoreError> {
-    let row = sqlx::query(pragma).fetch_one(pool).await?;
-    let found = match row.try_get::<String, _>(0) {
-        Ok(text) => text,
-        Err(_) => row.try_get::<i64, _>(0)?.to_string(),
-    };
-    if found == wanted {
-        Ok(())
-    } else {
-        Err(StoreError::NotDurable {
-            name,
-            found,
-            wanted,
-        })
-    }
-}
-
-/// Takes the lock file beside the database. SQLite alone would let two services write one audit log.
-fn lock(database: &Path) -> Result<File, StoreError> {
-    let mut path = database.as_os_str().to_owned();
-    path.push(".lock");
-    let path = PathBuf::from(path);
-    let fault = |source| StoreError::File {
-        path: path.clone(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(fault)?;
-    let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-    match rustix::fs::flock(&file, operation) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse(database.to_owned())),
-        Err(errno) => Err(fault(errno.into())),
-    }
-}
-
 /// Shorthand for a row that does not parse.
 fn damaged(table: &'static str, detail: impl ToString) -> StoreError {
     StoreError::Damaged {
@@ -234,32 +242,40 @@ mod tests {
     async fn refuses_an_absent_store_unless_it_may_create() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s.db");
-        let absent = Store::open(&file, OpenMode::Existing).await;
+        let absent = Store::open(&file.clone().into(), OpenMode::Existing).await;
         assert!(matches!(absent, Err(StoreError::Absent(_))));
         assert!(!file.exists(), "a refused open leaves nothing behind");
-        Store::open(&file, OpenMode::Create)
+        Store::open(&file.clone().into(), OpenMode::Create)
             .await
             .unwrap()
             .close()
             .await;
-        Store::open(&file, OpenMode::Existing).await.unwrap();
+        Store::open(&file.clone().into(), OpenMode::Existing)
+            .await
+            .unwrap();
     }
 
     #[tokio::test]
     async fn refuses_a_second_service_on_one_store() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s.db");
-        let first = Store::open(&file, OpenMode::Create).await.unwrap();
-        let second = Store::open(&file, OpenMode::Existing).await;
+        let first = Store::open(&file.clone().into(), OpenMode::Create)
+            .await
+            .unwrap();
+        let second = Store::open(&file.clone().into(), OpenMode::Existing).await;
         assert!(matches!(second, Err(StoreError::InUse(_))));
         drop(first);
-        assert!(Store::open(&file, OpenMode::Existing).await.is_ok());
+        assert!(
+            Store::open(&file.clone().into(), OpenMode::Existing)
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test]
     async fn sets_a_meta_value_once() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("s.db"), OpenMode::Create)
+        let store = Store::open(&dir.path().join("s.db").into(), OpenMode::Create)
             .await
             .unwrap();
         assert_eq!(store.meta("log").await.unwrap(), None);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, damaged};
 use crate::domain::Revocation;
@@ -22,7 +22,7 @@ impl Store {
         known: &[Revocation],
         forget_before: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         for row in known {
             let (statement, fetched) = match &row.statement {
                 Some((statement, fetched)) => (Some(json(statement)?), Some(*fetched)),
@@ -52,7 +52,7 @@ impl Store {
     }
 }
 
-fn revocation(row: &SqliteRow) -> Result<Revocation, StoreError> {
+fn revocation(row: &AnyRow) -> Result<Revocation, StoreError> {
     let certificate: Vec<u8> = row.try_get("certificate")?;
     let statement: Option<String> = row.try_get("statement")?;
     let fetched: Option<i64> = row.try_get("fetched_us")?;
@@ -98,7 +98,7 @@ mod tests {
     async fn what_is_known_comes_back_and_is_forgotten_in_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("s.db");
-        let store = Store::open(&file, OpenMode::Create).await.unwrap();
+        let store = Store::open(&file.into(), OpenMode::Create).await.unwrap();
         let now: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
         let revoked = Statement {
             source: RevocationSource::Crl,

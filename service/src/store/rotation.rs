@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, Sqlite, Transaction};
+use sqlx::any::AnyRow;
+use sqlx::{Any, Row, Transaction};
 
 use super::approval::{StateChange, exactly_one, set_state};
 use super::credential::{bind, name};
@@ -68,7 +68,7 @@ impl Store {
             "SELECT bank, told_us, answered_us FROM rotation_bank
              WHERE told_us IS NOT NULL AND answered_us IS NOT NULL",
         );
-        let answer = |row: &SqliteRow| {
+        let answer = |row: &AnyRow| {
             let (told, answered) = (time(row, "told_us")?, time(row, "answered_us")?);
             Ok(Answer {
                 bank: name(row.try_get("bank")?)?,
@@ -95,7 +95,7 @@ impl Store {
         )
         .bind(VersionState::Retiring.as_str())
         .bind(Ending::Completed.as_str());
-        let version = |row: &SqliteRow| {
+        let version = |row: &AnyRow| {
             let credential = name(row.try_get("credential")?)?;
             let number = number(row, "number")?;
             Ok((VersionId { credential, number }, time(row, "ended_us")?))
@@ -133,7 +133,7 @@ impl Store {
         rotation: u32,
         change: &StateChange,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         set_state(&mut tx, change).await?;
         let written = sqlx::query(
             "UPDATE rotation SET to_version = $3
@@ -155,7 +155,7 @@ impl Store {
         rotation: u32,
         steps: &[StepRow],
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         for step in steps {
             put_step(&mut tx, credential, rotation, step).await?;
             let id = VersionId {
@@ -176,7 +176,7 @@ impl Store {
         ended: Timestamp,
         changes: &[StateChange],
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         let written = sqlx::query(
             "UPDATE rotation SET ending = $3, ended_us = $4
              WHERE credential = $1 AND number = $2 AND ended_us IS NULL",
@@ -196,7 +196,7 @@ impl Store {
 }
 
 async fn put_step(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Any>,
     credential: &Name,
     rotation: u32,
     step: &StepRow,
@@ -208,7 +208,8 @@ async fn put_step(
          (credential, number, bank, from_version, progress, told_us, answered_us)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (credential, number, bank) DO UPDATE SET progress = $5,
-         told_us = COALESCE($6, told_us), answered_us = COALESCE($7, answered_us)",
+         told_us = COALESCE($6, rotation_bank.told_us),
+         answered_us = COALESCE($7, rotation_bank.answered_us)",
     )
     .bind(credential.as_str())
     .bind(i64::from(rotation))
@@ -222,7 +223,7 @@ async fn put_step(
     Ok(())
 }
 
-fn rotation(row: &SqliteRow) -> Result<Rotation, StoreError> {
+fn rotation(row: &AnyRow) -> Result<Rotation, StoreError> {
     let to: Option<i64> = row.try_get("to_version")?;
     let to = to.map(u32::try_from).transpose();
     Ok(Rotation {
@@ -236,7 +237,7 @@ fn rotation(row: &SqliteRow) -> Result<Rotation, StoreError> {
     })
 }
 
-fn bank_row(row: &SqliteRow) -> Result<BankRow, StoreError> {
+fn bank_row(row: &AnyRow) -> Result<BankRow, StoreError> {
     let progress: String = row.try_get("progress")?;
     Ok(BankRow {
         from: number(row, "from_version")?,
@@ -244,12 +245,12 @@ fn bank_row(row: &SqliteRow) -> Result<BankRow, StoreError> {
     })
 }
 
-fn number(row: &SqliteRow, column: &str) -> Result<u32, StoreError> {
+fn number(row: &AnyRow, column: &str) -> Result<u32, StoreError> {
     let number: i64 = row.try_get(column)?;
     u32::try_from(number).map_err(|e| damaged("rotation", e))
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+fn time(row: &AnyRow, column: &str) -> Result<Timestamp, StoreError> {
     let time = Timestamp::from_microsecond(row.try_get(column)?);
     time.map_err(|e| damaged("rotation", e))
 }

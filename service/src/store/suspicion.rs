@@ -23,7 +23,7 @@ impl Store {
         let rows = sqlx::query("SELECT token, key_id, since_us FROM suspicion ORDER BY since_us")
             .fetch_all(&self.pool)
             .await?;
-        let suspicion = |row: &sqlx::sqlite::SqliteRow| {
+        let suspicion = |row: &sqlx::any::AnyRow| {
             let key: Vec<u8> = row.try_get("key_id")?;
             let key = key.try_into();
             let since = Timestamp::from_microsecond(row.try_get("since_us")?);

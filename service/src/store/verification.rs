@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::approval::exactly_one;
 use super::credential::name;
@@ -37,7 +37,7 @@ impl Store {
 
     /// Writes a new verification in the place of one for the same bank that came to no conclusion.
     pub async fn begin_verification(&self, new: &Verification) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         let rotation = i64::from(new.rotation);
         sqlx::query(
             "DELETE FROM rotation_verification
@@ -86,7 +86,7 @@ impl Store {
     }
 }
 
-fn verification(row: &SqliteRow) -> Result<Verification, StoreError> {
+fn verification(row: &AnyRow) -> Result<Verification, StoreError> {
     let rotation = u32::try_from(row.try_get::<i64, _>("number")?);
     Ok(Verification {
         id: row.try_get("id")?,
@@ -98,7 +98,7 @@ fn verification(row: &SqliteRow) -> Result<Verification, StoreError> {
     })
 }
 
-fn verified(row: &SqliteRow) -> Result<(Name, Verified), StoreError> {
+fn verified(row: &AnyRow) -> Result<(Name, Verified), StoreError> {
     let seen: String = row.try_get("seen")?;
     let verified = Verified {
         at: time(row, "concluded_us")?,
@@ -110,7 +110,7 @@ fn verified(row: &SqliteRow) -> Result<(Name, Verified), StoreError> {
     Ok((name(row.try_get("bank")?)?, verified))
 }
 
-fn version(row: &SqliteRow) -> Result<VersionId, StoreError> {
+fn version(row: &AnyRow) -> Result<VersionId, StoreError> {
     let number = u32::try_from(row.try_get::<i64, _>("version")?);
     Ok(VersionId {
         credential: name(row.try_get("credential")?)?,
@@ -118,11 +118,11 @@ fn version(row: &SqliteRow) -> Result<VersionId, StoreError> {
     })
 }
 
-fn caller(row: &SqliteRow) -> Result<CallerName, StoreError> {
+fn caller(row: &AnyRow) -> Result<CallerName, StoreError> {
     CallerName::try_from(row.try_get::<String, _>("caller")?).map_err(wrong)
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, StoreError> {
+fn time(row: &AnyRow, column: &str) -> Result<Timestamp, StoreError> {
     Timestamp::from_microsecond(row.try_get(column)?).map_err(wrong)
 }
 

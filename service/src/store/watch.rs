@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use sqlx::Row;
+use sqlx::any::AnyRow;
 
 use super::{Store, StoreError, damaged};
 
@@ -34,7 +35,7 @@ impl Store {
         alerts: &[AlertRow],
         sinks: &[String],
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         for alert in alerts {
             let raised_us = alert.raised.as_microsecond();
             sqlx::query(
@@ -167,7 +168,7 @@ impl Store {
 
     /// Forgets alerts raised before a moment, with their deliveries.
     pub async fn forget_alerts(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.begin().await?;
         let before_us = before.as_microsecond();
         sqlx::query(
             "DELETE FROM delivery WHERE alert IN (SELECT id FROM alert WHERE raised_us < $1)",
@@ -184,7 +185,7 @@ impl Store {
     }
 }
 
-fn alert_row(row: &sqlx::sqlite::SqliteRow) -> Result<AlertRow, StoreError> {
+fn alert_row(row: &AnyRow) -> Result<AlertRow, StoreError> {
     Ok(AlertRow {
         id: row.try_get("id")?,
         raised: time(row.try_get("raised_us")?)?,

@@ -209,14 +209,18 @@ impl Watch {
         self.0.meter.register(registry);
     }
 
-    /// Watches and delivers until it is stopped.
+    /// Watches until it is stopped. Every replica does; what one has raised, the others find raised.
     pub fn start(&self) -> Watching {
         let mut tasks = JoinSet::new();
         tasks.spawn(self.clone().keep_evaluating());
+        Watching(tasks)
+    }
+
+    /// Delivers, for as long as these tasks run.
+    pub fn deliver_in(&self, tasks: &mut JoinSet<()>) {
         for outbox in &self.0.outboxes {
             tasks.spawn(self.clone().keep_delivering(outbox.clone()));
         }
-        Watching(tasks)
     }
 
     async fn keep_evaluating(self) {

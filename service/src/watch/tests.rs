@@ -99,7 +99,9 @@ impl Scene {
 
     /// Opens the store as a start of the service does.
     async fn open(&self, sinks: &[&Arc<Recorder>]) -> Watch {
-        let store = Store::open(&self.file(), OpenMode::Create).await.unwrap();
+        let store = Store::open(&self.file().into(), OpenMode::Create)
+            .await
+            .unwrap();
         let catalog = Arc::new(Catalog::beside_shipped(Vec::new()).unwrap());
         let world = World::open(store, catalog).await.unwrap();
         let der = self.certificate.clone();

@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::postgres::Postgres;
 use jiff::Timestamp;
 use sealkeep_client::v1::access_service_client::AccessServiceClient;
 use sealkeep_client::v1::audit_service_client::AuditServiceClient;
@@ -29,6 +30,8 @@ pub const ORGANIZATION: &str = "PSDDE-BAFIN-123456";
 pub const ISOLATION_ENV: &str = "SEALKEEP_TEST_ISOLATION";
 /// A proxy that is not there: no house looks for the QTSP's names in the world.
 pub const NOBODY: &str = "http://127.0.0.1:1";
+/// Where the state of all houses is kept: `sqlite` (by default) or `postgres`.
+pub const STORE_ENV: &str = "SEALKEEP_TEST_STORE";
 /// How long a started service may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -39,6 +42,8 @@ pub struct House {
     pub service: Option<Running>,
     /// What `sealkeepd` finds in its environment beside the test's own and the token's.
     pub environment: Vec<(&'static str, PathBuf)>,
+    /// The database, when it is not a file.
+    pub postgres: Option<Postgres>,
 }
 
 /// A running `sealkeepd`.
@@ -50,10 +55,15 @@ pub struct Running {
 impl House {
     /// Everything but the running service.
     pub fn build() -> Self {
-        Self::build_on(TokenKind::from_env())
+        Self::build_on(TokenKind::from_env(), Self::postgres_from_env())
     }
 
-    pub fn build_on(kind: TokenKind) -> Self {
+    fn postgres_from_env() -> Option<Postgres> {
+        let postgres = std::env::var(STORE_ENV).is_ok_and(|store| store == "postgres");
+        postgres.then(Postgres::start)
+    }
+
+    pub fn build_on(kind: TokenKind, postgres: Option<Postgres>) -> Self {
         let now = Timestamp::now();
         let hsm = TestToken::of(kind);
         let dir = hsm.dir().to_owned();
@@ -67,11 +77,41 @@ impl House {
             qtsp,
             service: None,
             environment: Vec::new(),
+            postgres,
         };
         house.write_server_certificate();
         write_pin(&dir.join("pin"), house.hsm.pin());
+        if let Some(postgres) = &house.postgres {
+            write_pin(&dir.join("postgres.url"), &postgres.url());
+        }
         std::fs::write(house.config_file(), house.config()).unwrap();
         house
+    }
+
+    /// With PostgreSQL, and the first replica initialised and running.
+    pub fn replicated() -> Self {
+        let mut house = Self::build_on(TokenKind::from_env(), Some(Postgres::start()));
+        house.init();
+        house.start();
+        house
+    }
+
+    pub fn init(&self) {
+        let init = self.sealkeepd(&["init", "--officer", OFFICER]);
+        assert!(init.status.success(), "{init:?}");
+    }
+
+    /// Starts another replica, with the same token.
+    pub fn replica(&self, name: &str) -> Running {
+        let config = self
+            .config()
+            .replace("replica = \"a\"", &format!("replica = \"{name}\""));
+        let file = self.dir().join(format!("replica-{name}.toml"));
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sealkeepd"));
+        command.args(["run", "--config"]).arg(file);
+        command.envs([self.hsm.env()]).stdin(Stdio::null());
+        Running::start(command, &self.dir().join(format!("replica-{name}.log")))
     }
 
     /// With the service initialised and running.
@@ -80,9 +120,8 @@ impl House {
     }
 
     pub fn open_on(kind: TokenKind) -> Self {
-        let mut house = Self::build_on(kind);
-        let init = house.sealkeepd(&["init", "--officer", OFFICER]);
-        assert!(init.status.success(), "{init:?}");
+        let mut house = Self::build_on(kind, Self::postgres_from_env());
+        house.init();
         house.start();
         house
     }
@@ -110,8 +149,7 @@ label = "{label}"
 pin_file = "pin"
 isolation = "{isolation}"
 worker_crashes_per_minute_max = 1000000
-{token_files}[store]
-sqlite_file = "sealkeep.db"
+{token_files}{store}
 [trust]
 sandbox_anchor_files = ["qtsp/root.pem"]
 [revocation]
@@ -119,6 +157,11 @@ proxy = "{NOBODY}"
 [approval]
 destroy_delay_s = 1
 "#,
+            store = match self.postgres {
+                None => "[store]\nsqlite_file = \"sealkeep.db\"",
+                Some(_) =>
+                    "[store.postgres]\nurl_file = \"postgres.url\"\nreplica = \"a\"\nlocal_directory = \".\"",
+            },
             module = self.hsm.module().display(),
             label = self.hsm.label(),
             isolation = std::env::var(ISOLATION_ENV).unwrap_or_else(|_| "process".to_owned()),
@@ -217,6 +260,10 @@ destroy_delay_s = 1
 
     /// How a caller with these names in its certificate connects.
     pub fn client_config(&self, uris: &[&str], dns: &[&str]) -> Config {
+        self.client_config_to(&self.service.as_ref().unwrap().address, uris, dns)
+    }
+
+    fn client_config_to(&self, address: &str, uris: &[&str], dns: &[&str]) -> Config {
         let subject = Subject {
             name: "caller".to_owned(),
             uris: uris.iter().map(ToString::to_string).collect(),
@@ -226,11 +273,16 @@ destroy_delay_s = 1
         };
         let issued = self.pki.issue(&subject, Timestamp::now()).unwrap();
         let pem = |der| sealkeep_sandbox::files::certificates_pem([der]).into_bytes();
-        let address = format!("https://{}", self.service.as_ref().unwrap().address);
+        let address = format!("https://{address}");
         let key = issued.key.pair().serialize_pem().into_bytes();
         let mut config = Config::new(&address, pem(self.pki.ca()), pem(&issued.certificate), key);
         config.timeout = Duration::from_secs(20);
         config
+    }
+
+    /// Connects to another replica.
+    pub fn connect_to(&self, replica: &Running, name: &str) -> Sealkeep {
+        Sealkeep::connect(self.client_config_to(&replica.address, &[name], &[])).unwrap()
     }
 
     pub fn connect(&self, name: &str) -> Sealkeep {
@@ -255,11 +307,29 @@ destroy_delay_s = 1
         purpose: Purpose,
         key: KeyAlgorithm,
     ) -> Result<v1::EnrolCredentialResponse, Error> {
+        let request = self.enrol_request(token, name, purpose, key);
+        self.connect(OFFICER)
+            .call(request, async |channel, request| {
+                CredentialServiceClient::new(channel)
+                    .enrol_credential(request)
+                    .await
+            })
+            .await
+    }
+
+    /// The wish for a key and its CSR.
+    pub fn enrol_request(
+        &self,
+        token: &str,
+        name: &str,
+        purpose: Purpose,
+        key: KeyAlgorithm,
+    ) -> v1::EnrolCredentialRequest {
         let (common_name, dns_names) = match purpose {
             Purpose::Transport => ("tpp.demo-tpp.com", vec!["tpp.demo-tpp.com".to_owned()]),
             _ => ("Demo TPP GmbH", vec![]),
         };
-        let request = v1::EnrolCredentialRequest {
+        v1::EnrolCredentialRequest {
             credential: name.to_owned(),
             purpose: purpose.into(),
             key_algorithm: key.into(),
@@ -271,14 +341,7 @@ destroy_delay_s = 1
                 dns_names,
             }),
             token: token.to_owned(),
-        };
-        self.connect(OFFICER)
-            .call(request, async |channel, request| {
-                CredentialServiceClient::new(channel)
-                    .enrol_credential(request)
-                    .await
-            })
-            .await
+        }
     }
 
     /// Has the sandbox QTSP issue for a CSR.
@@ -425,11 +488,14 @@ destroy_delay_s = 1
 
     pub async fn verify_log(&self) -> v1::VerifyAuditLogResponse {
         self.connect(OFFICER)
-            .call(v1::VerifyAuditLogRequest {}, async |channel, request| {
-                AuditServiceClient::new(channel)
-                    .verify_audit_log(request)
-                    .await
-            })
+            .call(
+                v1::VerifyAuditLogRequest::default(),
+                async |channel, request| {
+                    AuditServiceClient::new(channel)
+                        .verify_audit_log(request)
+                        .await
+                },
+            )
             .await
             .unwrap()
     }
@@ -458,6 +524,13 @@ impl Drop for House {
             eprintln!("log of sealkeepd:\n{}", self.log());
         }
         self.kill();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 

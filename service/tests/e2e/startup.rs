@@ -109,7 +109,7 @@ fn init_refuses_to_make_a_second_first_officer() {
 #[test]
 fn a_wrong_pin_is_tried_once_across_restarts() {
     // A token that never locks, should this ever fail.
-    let mut house = House::build_on(Kind::SoftHsm);
+    let mut house = House::build_on(Kind::SoftHsm, None);
     assert!(
         house
             .sealkeepd(&["init", "--officer", OFFICER])

@@ -183,7 +183,7 @@ impl Killed {
     async fn check(mut self, house: &House, load: Load) {
         let (records, failed) = load.end().await;
         self.recoveries.sort_unstable();
-        println!(
+        eprintln!(
             "{} kills, {} signatures, {} errors, recovery: half within {:?}, all within {:?}",
             self.workers.len(),
             records.len(),

@@ -29,21 +29,33 @@ pub(crate) enum Verb {
         /// Only events that begin with this, for example `sign.`.
         #[arg(long, value_name = "PREFIX", default_value = "")]
         event: String,
+        /// The log of another replica; that of the one that answers when left out
+        #[arg(long, value_name = "LOG", default_value = "")]
+        log: String,
     },
     /// Check every link of the log. Exit code 7 when it is not whole.
-    Verify,
+    Verify {
+        /// The log of another replica; that of the one that answers when left out
+        #[arg(long, value_name = "LOG", default_value = "")]
+        log: String,
+    },
 }
 
 impl Verb {
     pub(crate) async fn run(self, sealkeep: &Sealkeep) -> Result<Report, Failure> {
         match self {
-            Self::List { limit, event } => list(sealkeep, limit, event).await,
-            Self::Verify => verify(sealkeep).await,
+            Self::List { limit, event, log } => list(sealkeep, limit, event, log).await,
+            Self::Verify { log } => verify(sealkeep, log).await,
         }
     }
 }
 
-async fn list(sealkeep: &Sealkeep, limit: u32, event_prefix: String) -> Result<Report, Failure> {
+async fn list(
+    sealkeep: &Sealkeep,
+    limit: u32,
+    event_prefix: String,
+    log: String,
+) -> Result<Report, Failure> {
     let limit = limit as usize;
     let mut records = Vec::new();
     let mut page_token = String::new();
@@ -55,6 +67,7 @@ async fn list(sealkeep: &Sealkeep, limit: u32, event_prefix: String) -> Result<R
             from_sequence: 0,
             event_prefix: event_prefix.clone(),
             newest_first: true,
+            log: log.clone(),
         };
         let page = sealkeep
             .call(request, async |channel, request| {
@@ -80,9 +93,9 @@ async fn list(sealkeep: &Sealkeep, limit: u32, event_prefix: String) -> Result<R
     ))
 }
 
-async fn verify(sealkeep: &Sealkeep) -> Result<Report, Failure> {
+async fn verify(sealkeep: &Sealkeep, log: String) -> Result<Report, Failure> {
     let verdict = sealkeep
-        .call(VerifyAuditLogRequest {}, async |channel, request| {
+        .call(VerifyAuditLogRequest { log }, async |channel, request| {
             AuditServiceClient::new(channel)
                 .verify_audit_log(request)
                 .await
@@ -112,6 +125,9 @@ fn render(verdict: &VerifyAuditLogResponse) -> Report {
         ("unknown", unknown),
         ("head", verdict.head.clone()),
     ]);
+    if verdict.logs.len() > 1 {
+        text.push_str(&pairs(&[("all logs", verdict.logs.join(", "))]));
+    }
     if !whole {
         let row = |fault: &AuditFault| {
             [
@@ -134,6 +150,7 @@ fn render(verdict: &VerifyAuditLogResponse) -> Report {
         "released_count": verdict.released_count,
         "failed_count": verdict.failed_count,
         "unknown_sequences": verdict.unknown_sequences,
+        "logs": verdict.logs,
     });
     Report::new(text, json).negative(!whole)
 }

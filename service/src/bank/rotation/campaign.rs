@@ -110,7 +110,7 @@ impl Registry {
         credential: &str,
         reason: &str,
     ) -> Result<Name, RotationError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         check_reason(reason)?;
         let snapshot = self.world.load();
         let credential = known(&snapshot, credential)?.name.clone();
@@ -131,7 +131,7 @@ impl Registry {
         who: &CallerName,
         version: &str,
     ) -> Result<Name, RotationError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let unfit = |why: &str| RotationError::VersionUnfit {
             version: version.chars().take(200).collect(),
             why: why.to_owned(),
@@ -175,7 +175,7 @@ impl Registry {
         banks: &BTreeSet<Name>,
         happens: &Happens,
     ) -> Result<Name, RotationError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         if banks.is_empty() || banks.len() > BANKS_PER_CALL_MAX {
             return Err(RotationError::Count);
         }
@@ -211,7 +211,7 @@ impl Registry {
         who: &CallerName,
         credential: &str,
     ) -> Result<Name, RotationError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let rotation = open(&snapshot, credential)?;
         let moves = moves(&snapshot, &rotation.credential);
@@ -237,7 +237,7 @@ impl Registry {
         credential: &str,
         reason: &str,
     ) -> Result<Name, RotationError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         check_reason(reason)?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let rotation = open(&snapshot, credential)?;

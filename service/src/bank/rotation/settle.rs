@@ -68,7 +68,7 @@ impl Registry {
         credential: &Name,
         outcomes: Outcomes,
     ) -> Result<(), ChangeError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let moving = snapshot
             .banks
@@ -103,7 +103,7 @@ impl Registry {
     /// Writes down what time alone has done: due changes, and versions whose last signature has aged out. Answers when
     /// to look again.
     pub async fn settle_rotations(&self) -> Result<Option<Timestamp>, ChangeError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let mut changed = false;
         for rotation in snapshot.rotations.values() {

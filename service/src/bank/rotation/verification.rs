@@ -64,7 +64,7 @@ impl Registry {
         credential: &str,
         bank: &Name,
     ) -> Result<(Verification, HarmlessRequest), RotationError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let rotation = open(&snapshot, credential)?;
         if known(&snapshot, credential)?.purpose == Purpose::Decryption {
@@ -98,7 +98,7 @@ impl Registry {
         id: &str,
         seen: Seen,
     ) -> Result<Verified, RotationError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let found = snapshot.verifications.get(id);
         let found = found.filter(|verification| verification.caller == *who);

@@ -55,7 +55,7 @@ impl Registry {
         name: &str,
         enroller: &str,
     ) -> Result<Enrolment, CredentialError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let version = self.numbered(name)?;
         install::next(&version, Happening::Installed)?;
         let known = self.enrollers.get_key_value(enroller);
@@ -103,7 +103,7 @@ impl Registry {
         who: &CallerName,
         name: &str,
     ) -> Result<Enrolment, CredentialError> {
-        let _turn = self.turn().await;
+        let _turn = self.turn().await?;
         let version = self.numbered(name)?;
         let Some(mut enrolment) = self.open_enrolment(&version).await? else {
             return Err(CredentialError::EnrolmentClosed(version.id.clone()));

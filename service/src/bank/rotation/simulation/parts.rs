@@ -114,7 +114,7 @@ impl Simulation {
 pub(super) async fn open(path: &Path, mode: OpenMode) -> Store {
     let opened = async {
         loop {
-            match Store::open(path, mode).await {
+            match Store::open(&path.to_owned().into(), mode).await {
                 Err(StoreError::InUse(_)) => tokio::task::yield_now().await,
                 opened => return opened.unwrap(),
             }
