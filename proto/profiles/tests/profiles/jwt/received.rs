@@ -140,3 +140,35 @@ fn doubled_claims_are_refused() {
     let error = verdict(profile, JwtKind::ClientAssertion, &token, &seal).unwrap_err();
     assert!(error.starts_with("PARAMETER_MALFORMED"), "{error}");
 }
+
+/// What comes beside the intent in `claims` would ask the bank for more than the service was asked for.
+#[test]
+fn the_claims_of_an_obie_request_object_are_the_intent_and_nothing_else() {
+    let (profile, seal) = (profile("obuk-oauth"), Seal::rsa());
+    let made = token(profile, &object_of(uk_authorization()), &seal);
+    let with = |change: &dyn Fn(&mut Value)| {
+        let changed = resigned(&made, &seal, |_, claims| change(&mut claims["claims"]));
+        verdict(profile, JwtKind::RequestObject, &changed, &seal).map(drop)
+    };
+    assert_eq!(with(&|_| {}), Ok(()));
+    let without_acr = |claims: &mut Value| {
+        claims["id_token"].as_object_mut().unwrap().remove("acr");
+    };
+    assert_eq!(with(&without_acr), Ok(()));
+    let refused =
+        "CLAIM_INVALID claim claims is not an openbanking_intent_id and at most 8 acr values";
+    let changes: [&dyn Fn(&mut Value); 9] = [
+        &|claims| claims["userinfo"] = json!({ "email": null }),
+        &|claims| claims["id_token"]["email"] = json!(null),
+        &|claims| claims["id_token"]["openbanking_intent_id"]["essential"] = json!(false),
+        &|claims| claims["id_token"]["openbanking_intent_id"]["value"] = json!(1),
+        &|claims| claims["id_token"]["openbanking_intent_id"]["value"] = json!(""),
+        &|claims| claims["id_token"]["acr"]["values"] = json!(["a", 1]),
+        &|claims| claims["id_token"]["acr"]["values"] = json!([""]),
+        &|claims| claims["id_token"]["acr"]["values"] = json!([]),
+        &|claims| *claims = json!("openbanking_intent_id"),
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        assert_eq!(with(change), Err(refused.to_owned()), "{index}");
+    }
+}
