@@ -1,0 +1,174 @@
+//! What comes from outside: what differs is named, and no change goes unnoticed.
+
+use super::*;
+
+/// What a bank must notice, also when whoever holds the key signs it.
+#[test]
+fn verifying_names_what_is_wrong_with_a_token() {
+    type Change = fn(&mut Value, &mut Map<String, Value>);
+    let cases: [(Change, &str); 19] = [
+        (|h, _| h["alg"] = json!("none"), "ALGORITHM_LABEL"),
+        (|h, _| h["alg"] = json!("RS256"), "ALGORITHM_LABEL"),
+        (|h, _| h["kid"] = json!("other"), "MEMBER_MISMATCH"),
+        (
+            |h, _| h["typ"] = json!("oauth-authz-req+jwt"),
+            "MEMBER_MISMATCH",
+        ),
+        (
+            |h, _| {
+                h.as_object_mut().unwrap().remove("typ");
+            },
+            "MEMBER_MISSING",
+        ),
+        (|h, _| h["crit"] = json!(["x"]), "MEMBER_UNEXPECTED"),
+        (
+            |h, _| h["jku"] = json!("https://evil.example"),
+            "MEMBER_UNEXPECTED",
+        ),
+        (|_, c| c["iss"] = json!("other"), "CLAIM_INVALID"),
+        (|_, c| c["sub"] = json!("other"), "CLAIM_INVALID"),
+        (
+            |_, c| c["aud"] = json!("https://evil.example"),
+            "CLAIM_INVALID",
+        ),
+        (
+            |_, c| c["aud"] = json!(["https://auth.bank.example"]),
+            "CLAIM_INVALID",
+        ),
+        (|_, c| c["jti"] = json!(1), "CLAIM_INVALID"),
+        (
+            |_, c| {
+                c.remove("jti");
+            },
+            "CLAIM_MISSING",
+        ),
+        (|_, c| c["exp"] = json!(1_714_393_699), "CLAIM_INVALID"),
+        (
+            |_, c| c["exp"] = json!(1_714_393_709 + 3601),
+            "CLAIM_INVALID",
+        ),
+        (|_, c| c["exp"] = json!("1714393769"), "CLAIM_INVALID"),
+        (|_, c| c["iat"] = json!(1_714_393_720), "CLAIM_INVALID"),
+        (|_, c| c["nbf"] = json!(1_714_393_720), "CLAIM_INVALID"),
+        (
+            |_, c| {
+                c.insert("scope".into(), json!("x"));
+            },
+            "CLAIM_UNKNOWN",
+        ),
+    ];
+    let (profile, seal) = (profile("fapi-2"), Seal::rsa());
+    let good = token(profile, &assertion(), &seal);
+    assert!(verdict(profile, JwtKind::ClientAssertion, &good, &seal).is_ok());
+    for (index, (change, reason)) in cases.into_iter().enumerate() {
+        let changed = resigned(&good, &seal, change);
+        let error = verdict(profile, JwtKind::ClientAssertion, &changed, &seal).unwrap_err();
+        assert!(error.starts_with(reason), "{index}: {error}");
+    }
+}
+
+#[test]
+fn a_token_of_one_kind_is_none_of_another() {
+    let seal = Seal::rsa();
+    for name in ["fapi-1-advanced", "obuk-oauth"] {
+        let profile = profile(name);
+        let object = match name {
+            "obuk-oauth" => object_of(uk_authorization()),
+            _ => object_of(RequestObject {
+                nonce: Some("n".into()),
+                ..authorization()
+            }),
+        };
+        let object = token(profile, &object, &seal);
+        let assertion = token(profile, &assertion(), &seal);
+        assert!(
+            verdict(profile, JwtKind::ClientAssertion, &object, &seal).is_err(),
+            "{name}"
+        );
+        assert!(
+            verdict(profile, JwtKind::RequestObject, &assertion, &seal).is_err(),
+            "{name}"
+        );
+        assert!(
+            verdict(profile, JwtKind::DpopProof, &assertion, &seal).is_err(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn tampering_with_any_character_of_a_token_is_noticed() {
+    let (profile, seal) = (profile("fapi-2"), Seal::p256());
+    let good = token(profile, &assertion(), &seal);
+    for position in 0..good.len() {
+        let mut bytes = good.clone().into_bytes();
+        bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(bytes).unwrap();
+        assert!(
+            verdict(profile, JwtKind::ClientAssertion, &changed, &seal).is_err(),
+            "{position}"
+        );
+    }
+    let other = Seal::p256();
+    let error = verdict(profile, JwtKind::ClientAssertion, &good, &other).unwrap_err();
+    assert!(error.starts_with("SIGNATURE_INVALID"), "{error}");
+    for text in [
+        "",
+        ".",
+        "..",
+        "a.b",
+        "a.b.c.d",
+        &format!("{good}="),
+        &format!("{good}."),
+    ] {
+        assert!(
+            verdict(profile, JwtKind::ClientAssertion, text, &seal).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn doubled_claims_are_refused() {
+    let (profile, seal) = (profile("fapi-2"), Seal::p256());
+    let good = token(profile, &assertion(), &seal);
+    let (protected, payload) = good.split_once('.').unwrap();
+    let payload = payload.split('.').next().unwrap();
+    let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    let doubled = payload.replacen('{', "{\"aud\":\"https://auth.bank.example\",", 1);
+    let token = signed_text(protected, &URL_SAFE_NO_PAD.encode(doubled), &seal);
+    let error = verdict(profile, JwtKind::ClientAssertion, &token, &seal).unwrap_err();
+    assert!(error.starts_with("PARAMETER_MALFORMED"), "{error}");
+}
+
+/// What comes beside the intent in `claims` would ask the bank for more than the service was asked for.
+#[test]
+fn the_claims_of_an_obie_request_object_are_the_intent_and_nothing_else() {
+    let (profile, seal) = (profile("obuk-oauth"), Seal::rsa());
+    let made = token(profile, &object_of(uk_authorization()), &seal);
+    let with = |change: &dyn Fn(&mut Value)| {
+        let changed = resigned(&made, &seal, |_, claims| change(&mut claims["claims"]));
+        verdict(profile, JwtKind::RequestObject, &changed, &seal).map(drop)
+    };
+    assert_eq!(with(&|_| {}), Ok(()));
+    let without_acr = |claims: &mut Value| {
+        claims["id_token"].as_object_mut().unwrap().remove("acr");
+    };
+    assert_eq!(with(&without_acr), Ok(()));
+    let refused =
+        "CLAIM_INVALID claim claims is not an openbanking_intent_id and at most 8 acr values";
+    let changes: [&dyn Fn(&mut Value); 9] = [
+        &|claims| claims["userinfo"] = json!({ "email": null }),
+        &|claims| claims["id_token"]["email"] = json!(null),
+        &|claims| claims["id_token"]["openbanking_intent_id"]["essential"] = json!(false),
+        &|claims| claims["id_token"]["openbanking_intent_id"]["value"] = json!(1),
+        &|claims| claims["id_token"]["openbanking_intent_id"]["value"] = json!(""),
+        &|claims| claims["id_token"]["acr"]["values"] = json!(["a", 1]),
+        &|claims| claims["id_token"]["acr"]["values"] = json!([""]),
+        &|claims| claims["id_token"]["acr"]["values"] = json!([]),
+        &|claims| *claims = json!("openbanking_intent_id"),
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        assert_eq!(with(change), Err(refused.to_owned()), "{index}");
+    }
+}
