@@ -1,6 +1,6 @@
 //! Which files a worker may use.
 //!
-//! In: the configuration, the module's path, the environment that the worker has. Out: what may be read, and what may
+//! In: the configuration, the module's path and init string, the environment that the worker has. Out: what may be read, and what may
 //! be written. Never: `/etc` or the service's own directory as a whole, where its keys and database are.
 
 use std::ffi::{OsStr, OsString};
@@ -68,6 +68,7 @@ impl Allowed {
     pub(super) fn of(
         wanted: &Confinement,
         module: &Path,
+        init_string: Option<&str>,
         marker_directory: &Path,
     ) -> Result<Self, BackendError> {
         check("token.worker_read_paths", &wanted.read_paths)?;
@@ -81,7 +82,8 @@ impl Allowed {
         let mut write: Vec<PathBuf> = SINKS.iter().map(PathBuf::from).collect();
         write.push(marker_directory.to_owned());
         write.extend_from_slice(&wanted.write_paths);
-        // The reference token keeps its keys in files and says where.
+        // Tokens that keep their keys in files say where.
+        write.extend(init_string.and_then(nss_directory));
         let softhsm = softhsm_conf(&environment, module);
         let text = softhsm.and_then(|conf| std::fs::read_to_string(conf).ok());
         write.extend(text.as_deref().and_then(token_directory));
@@ -131,6 +133,15 @@ fn token_directory(conf: &str) -> Option<PathBuf> {
     directories.next_back().filter(|path| path.is_absolute())
 }
 
+/// `configdir` of what NSS is told at `C_Initialize`: `configdir='sql:/var/lib/nss' ...`.
+fn nss_directory(init_string: &str) -> Option<PathBuf> {
+    let (_, rest) = init_string.split_once("configdir=")?;
+    let quote = rest.chars().next().filter(|it| ['\'', '"'].contains(it))?;
+    let (directory, _) = rest[1..].split_once(quote)?;
+    let path = PathBuf::from(directory.strip_prefix("sql:").unwrap_or(directory));
+    path.is_absolute().then_some(path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,12 +183,29 @@ mod tests {
     }
 
     #[test]
+    fn nss_is_told_where_its_database_is() {
+        let told = |text| nss_directory(text);
+        let expected = Some(PathBuf::from("/var/lib/nss"));
+        assert_eq!(told("configdir='sql:/var/lib/nss' flags=noModDB"), expected);
+        assert_eq!(told("secmod='s' configdir=\"/var/lib/nss\""), expected);
+        for other in [
+            "configdir='sql:nss'",
+            "configdir=",
+            "configdir='/open",
+            "flags=x",
+            "",
+        ] {
+            assert_eq!(told(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn a_configured_path_must_be_there() {
         let wanted = Confinement {
             write_paths: vec!["/nowhere/tokens".into()],
             ..Confinement::default()
         };
-        let refused = Allowed::of(&wanted, Path::new("/m.so"), Path::new("/")).unwrap_err();
+        let refused = Allowed::of(&wanted, Path::new("/m.so"), None, Path::new("/")).unwrap_err();
         assert_eq!(refused.reason(), "CONFIG_INVALID");
         assert!(refused.to_string().contains("/nowhere/tokens"), "{refused}");
     }
