@@ -52,7 +52,8 @@ const SYSTEM: [&str; 35] = [
 const SINKS: [&str; 1] = ["/dev/null"];
 /// Names SoftHSM's configuration.
 const SOFTHSM_ENV: &str = "SOFTHSM2_CONF";
-/// Where it is unless named.
+/// Where it is unless named: in the user's home, or for all.
+const SOFTHSM_CONF_OF_USER: &str = ".config/softhsm2/softhsm2.conf";
 const SOFTHSM_CONF: &str = "/etc/softhsm/softhsm2.conf";
 
 /// Files and directories, with all that is in them.
@@ -84,9 +85,11 @@ impl Allowed {
         write.extend_from_slice(&wanted.write_paths);
         // Tokens that keep their keys in files say where.
         write.extend(init_string.and_then(nss_directory));
-        let softhsm = softhsm_conf(&environment, module);
-        let text = softhsm.and_then(|conf| std::fs::read_to_string(conf).ok());
-        write.extend(text.as_deref().and_then(token_directory));
+        if let Some(conf) = softhsm_conf(&environment, module, is_file) {
+            let text = std::fs::read_to_string(&conf).unwrap_or_default();
+            write.extend(token_directory(&text));
+            read.push(conf);
+        }
         Ok(Self { read, write })
     }
 }
@@ -114,14 +117,28 @@ fn named_files(
         .collect()
 }
 
-fn softhsm_conf(environment: &[(OsString, OsString)], module: &Path) -> Option<PathBuf> {
-    let named = environment.iter().find(|(name, _)| name == SOFTHSM_ENV);
-    if let Some((_, value)) = named {
-        return Some(value.into());
+/// Named by a variable, or where SoftHSM looks unless told, the first that is there.
+fn softhsm_conf(
+    environment: &[(OsString, OsString)],
+    module: &Path,
+    is_file: impl Fn(&Path) -> bool,
+) -> Option<PathBuf> {
+    let value = |wanted: &str| {
+        let mut variables = environment.iter();
+        let found = variables.find(|(name, _)| name == wanted);
+        found.map(|(_, value)| PathBuf::from(value))
+    };
+    let named = value(SOFTHSM_ENV);
+    let name = module
+        .file_name()
+        .and_then(OsStr::to_str)
+        .unwrap_or_default();
+    if named.is_some() || !name.starts_with("libsofthsm2") {
+        return named;
     }
-    let name = module.file_name().and_then(OsStr::to_str)?;
-    name.starts_with("libsofthsm2")
-        .then(|| PathBuf::from(SOFTHSM_CONF))
+    let of_user = value("HOME").map(|home| home.join(SOFTHSM_CONF_OF_USER));
+    let mut places = of_user.into_iter().chain([PathBuf::from(SOFTHSM_CONF)]);
+    places.find(|place| is_file(place))
 }
 
 /// `directories.tokendir` of softhsm2.conf(5).
@@ -176,10 +193,21 @@ mod tests {
         assert_eq!(token_directory(""), None);
 
         let module = Path::new("/usr/lib/softhsm/libsofthsm2.so");
-        let named = variables(&[(SOFTHSM_ENV, "/a.conf")]);
-        assert_eq!(softhsm_conf(&named, module), Some("/a.conf".into()));
-        assert_eq!(softhsm_conf(&[], module), Some(SOFTHSM_CONF.into()));
-        assert_eq!(softhsm_conf(&[], Path::new("/opt/vendor/libhsm.so")), None);
+        let (home, all) = ("/home/x/.config/softhsm2/softhsm2.conf", SOFTHSM_CONF);
+        let conf = |environment: &[_], there: &[&str]| {
+            let is_file = |path: &Path| there.iter().any(|it| path == Path::new(it));
+            softhsm_conf(&variables(environment), module, is_file)
+        };
+        let of_user = [("HOME", "/home/x")];
+        assert_eq!(
+            conf(&[(SOFTHSM_ENV, "/a.conf"), of_user[0]], &[home]),
+            Some("/a.conf".into())
+        );
+        assert_eq!(conf(&of_user, &[home, all]), Some(home.into()));
+        assert_eq!(conf(&of_user, &[all]), Some(all.into()));
+        assert_eq!(conf(&[], &[]), None);
+        let other = Path::new("/opt/vendor/libhsm.so");
+        assert_eq!(softhsm_conf(&variables(&of_user), other, |_| true), None);
     }
 
     #[test]
