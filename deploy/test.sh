@@ -12,6 +12,7 @@ step() { printf '\n== %s (%s s)\n' "$*" $(($(date +%s) - started)); }
 step "what the tests need"
 install_packages softhsm2 opensc opensc-pkcs11 libnss3 libnss3-tools p11-kit p11-kit-modules openssl python3 python3-venv util-linux prometheus curl pebble
 command -v cargo >/dev/null || fail "a Rust toolchain is needed: https://rustup.rs"
+deploy/kryoptic.sh
 # Checkers that have no Debian package, in a throw-away folder.
 TOOLS=$TARGET/test-tools
 [ -x "$TOOLS/bin/typos" ] || {
@@ -40,6 +41,7 @@ wall() {
 wall '\btonic::(Status|Code)\b|use tonic::\{[^}]*Status' '^service/src/grpc/'
 wall '\bsqlx::' '^service/src/store/'
 wall '\bcryptoki::' '^service/src/backend/pkcs11/'
+wall '\b(landlock|seccompiler|libc)::' '^service/src/backend/worker/confine/'
 if command -v cargo-deny >/dev/null; then
     cargo deny --offline check bans licenses sources
 fi
@@ -52,6 +54,8 @@ cargo build --quiet --locked --workspace --bins --examples
 cargo test --locked --workspace
 # The default is a worker process; the same must hold with the module in the service.
 SEALKEEP_TEST_ISOLATION=thread cargo test --locked -p sealkeep-service --test e2e
+# And on a token that is not the one it was written with.
+SEALKEEP_TEST_TOKEN=kryoptic cargo test --locked -p sealkeep-pkcs11-tests --test contract -- --skip faulty::module --skip spy::
 
 step "foreign implementations"
 deploy/interop/run.sh

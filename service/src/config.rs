@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::approval::ApprovalRules;
 use crate::backend::BackendError;
 use crate::backend::pkcs11::Pkcs11Config;
-use crate::backend::worker::WorkerConfig;
+use crate::backend::worker::{THIS_PROGRAM, WorkerConfig};
 use crate::credential::TrustAnchors;
 use crate::credential::enrolment::{EnrollerConfig, EnrollerError, Enrollers};
 use crate::domain::Environment;
@@ -251,6 +251,7 @@ impl Config {
         WorkerConfig {
             token: self.pkcs11(token),
             pin_marker: self.pin_marker(token),
+            program: THIS_PROGRAM.into(),
             arguments: ["token-worker", "--log-format", log]
                 .map(Into::into)
                 .to_vec(),

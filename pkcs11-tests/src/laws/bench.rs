@@ -240,10 +240,27 @@ pub(super) fn answers<T>(what: &str, outcome: Result<T, Error>, expected: &[RvEr
     let seen = match outcome {
         Ok(_) => "CKR_OK".to_owned(),
         Err(Error::Pkcs11(rv, _)) if expected.contains(&rv) => return Ok(()),
-        Err(Error::Pkcs11(rv, _)) => format!("{rv:?}"),
+        Err(Error::Pkcs11(rv, _)) => name(&rv),
         Err(other) => other.to_string(),
     };
+    let expected: Vec<_> = expected.iter().map(name).collect();
+    let expected = expected.join(" or ");
     Err(Finding::Broken(format!(
-        "{what} answered {seen}, not {expected:?}"
+        "{what} answered {seen}, not {expected}"
     )))
+}
+
+/// A return code as the standard calls it: `CKR_PIN_INCORRECT`.
+pub(super) fn name(rv: &RvError) -> String {
+    if let RvError::VendorDefined(code) = rv {
+        return format!("CKR_VENDOR_DEFINED(0x{code:08x})");
+    }
+    let mut name = "CKR".to_owned();
+    for letter in format!("{rv:?}").chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }

@@ -89,7 +89,7 @@ impl From<cryptoki::error::Error> for Finding {
     fn from(error: cryptoki::error::Error) -> Self {
         Self::Broken(match error {
             cryptoki::error::Error::Pkcs11(rv, function) => {
-                format!("C_{function:?} answered {rv:?}")
+                format!("C_{function:?} answered {}", bench::name(&rv))
             }
             other => other.to_string(),
         })

@@ -15,7 +15,7 @@ use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme, ecdsa_raw_to_der}
 use sealkeep_profiles::format::jwe::TokenWork;
 use sealkeep_service::backend::pkcs11::{Counts, Pkcs11Backend, Pkcs11Config};
 use sealkeep_service::backend::worker::{
-    Confinement, ENVIRONMENT_DEFAULT, TokenWorker, WorkerConfig, run_worker,
+    Confinement, ENVIRONMENT_DEFAULT, THIS_PROGRAM, TokenWorker, WorkerConfig, run_worker,
 };
 use sealkeep_service::backend::{
     Adopted, BackendError, BoxFuture, GeneratedKey, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage,
@@ -229,6 +229,7 @@ pub(crate) fn worker_config(hsm: &TestToken, token: Pkcs11Config) -> WorkerConfi
     WorkerConfig {
         token,
         pin_marker: marker(hsm),
+        program: THIS_PROGRAM.into(),
         arguments: arguments.map(Into::into).to_vec(),
         environment: ENVIRONMENT_DEFAULT.map(str::to_owned).to_vec(),
         confinement: Some(confinement(hsm)),

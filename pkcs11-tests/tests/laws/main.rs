@@ -152,7 +152,7 @@ fn a_module_that_breaks_a_law_is_told_so() {
         (
             "rule = [{ fn = 'C_Login', rv = 'CKR_PIN_INVALID' }]",
             "16",
-            "PinInvalid",
+            "CKR_PIN_INVALID",
         ),
         (
             "rule = [{ fn = 'C_Sign', after = 20, nth = 2, output = 'short' }]",

@@ -73,7 +73,7 @@ pub struct TokenConfig {
     /// that its variables name.
     #[serde(default)]
     pub worker_read_paths: Vec<PathBuf>,
-    /// Files and directories that it writes. SoftHSM's token directory is known from its configuration.
+    /// Files and directories that it writes. Where SoftHSM and NSS keep their keys is known from their configuration.
     #[serde(default)]
     pub worker_write_paths: Vec<PathBuf>,
 }

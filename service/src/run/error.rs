@@ -81,6 +81,10 @@ impl RunError {
                 "compare token.label with the output of `pkcs11-tool --list-slots`; if it is there, name what the \
                      module reads and writes in token.worker_read_paths and token.worker_write_paths",
             ),
+            Self::Backend(BackendError::ModuleInvalid { .. }) => Some(
+                "compare token.module with the vendor's manual; if it is right, name what the module reads and writes \
+                 in token.worker_read_paths and token.worker_write_paths",
+            ),
             Self::Backend(BackendError::ModuleMissing(_)) => {
                 Some("install the vendor's PKCS#11 library, or correct token.module")
             }

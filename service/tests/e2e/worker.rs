@@ -24,8 +24,10 @@ const SIGNATURES_PER_CYCLE: u64 = 40;
 const CALLERS: usize = 8;
 /// How long into its life a worker is killed: it signs within the first fifty milliseconds.
 const FIRST_MOMENTS_MS: u64 = 60;
-/// From the kill to the next signature.
+/// From the kill to the next signature: usually, and on a machine that has other things to do. Of it a second may be the
+/// pause before another start, for these workers never live long.
 const RECOVERY_MAX: Duration = Duration::from_secs(2);
+const RECOVERY_BUSY_MAX: Duration = Duration::from_secs(8);
 /// A worker that is stopped is found silent, ended and replaced within this time.
 const REPLACEMENT_MAX: Duration = Duration::from_secs(15);
 
@@ -160,7 +162,7 @@ impl Killed {
             if let Some(worker) = workers.find(|worker| !self.workers.contains(worker)) {
                 return worker;
             }
-            assert!(begun.elapsed() < RECOVERY_MAX, "no worker was started");
+            assert!(begun.elapsed() < RECOVERY_BUSY_MAX, "no worker was started");
             tokio::task::yield_now().await;
         }
     }
@@ -175,7 +177,7 @@ impl Killed {
     async fn wait_for_recovery(&mut self, load: &Load) {
         let recovery = load.signs(1).await;
         let number = self.workers.len();
-        assert!(recovery <= RECOVERY_MAX, "kill {number}: {recovery:?}");
+        assert!(recovery <= RECOVERY_BUSY_MAX, "kill {number}: {recovery:?}");
         self.recoveries.push(recovery);
     }
 
@@ -183,12 +185,13 @@ impl Killed {
     async fn check(mut self, house: &House, load: Load) {
         let (records, failed) = load.end().await;
         self.recoveries.sort_unstable();
+        let half = self.recoveries[self.recoveries.len() / 2];
+        assert!(half <= RECOVERY_MAX, "{:?}", self.recoveries);
         eprintln!(
-            "{} kills, {} signatures, {} errors, recovery: half within {:?}, all within {:?}",
+            "{} kills, {} signatures, {} errors, recovery: half within {half:?}, all within {:?}",
             self.workers.len(),
             records.len(),
             failed.len(),
-            self.recoveries[self.recoveries.len() / 2],
             self.recoveries[self.recoveries.len() - 1],
         );
         for error in &failed {

@@ -3,10 +3,11 @@
 //! `module` tests the faulty module itself. `table` is the fault table: every fault, what the caller sees and what the
 //! token must not see. `ladder` is the part of the table that needs a backend that initialises again or can replace a
 //! process. `storm` is many operations under random faults. `remote` is a real connection that stalls and is cut.
-//! `confine` is a module that is hostile.
+//! `confine` is a module that is hostile, `memcheck` the worker under valgrind.
 
 mod confine;
 mod ladder;
+mod memcheck;
 mod module;
 mod remote;
 mod storm;

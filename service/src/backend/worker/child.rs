@@ -4,7 +4,6 @@
 //! became of it. It is ended gently first, and never inside `C_Login`: SoftHSM rewrites its token there and loses
 //! it when the process dies.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -16,8 +15,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::WorkerConfig;
+
 /// The running program itself, also when its file was replaced by an upgrade.
-const PROGRAM: &str = "/proc/self/exe";
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
 /// From SIGTERM to SIGKILL.
 pub(super) const TERM_TO_KILL: Duration = Duration::from_millis(500);
 /// What of the service's environment a worker gets, unless configured: where modules look for their configuration. A
@@ -42,18 +43,15 @@ pub const ENVIRONMENT_DEFAULT: [&str; 13] = [
 ///
 /// Must be called on a thread that lives as long as the worker: Linux ends a child with the *thread* that started it
 /// (PR_SET_PDEATHSIG, prctl(2)).
-pub(super) fn spawn(
-    arguments: &[OsString],
-    environment: &[String],
-    socket: UnixStream,
-) -> io::Result<Child> {
+pub(super) fn spawn(config: &WorkerConfig, socket: UnixStream) -> io::Result<Child> {
+    let environment = &config.environment;
     let kept = std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
         environment.iter().any(|pattern| matches(pattern, &name))
     });
-    Command::new(PROGRAM)
+    Command::new(&config.program)
         .arg0("sealkeepd")
-        .args(arguments)
+        .args(&config.arguments)
         .env_clear()
         .envs(kept)
         .stdin(Stdio::from(OwnedFd::from(socket)))

@@ -42,7 +42,7 @@ use super::BackendError;
 use super::pkcs11::Pkcs11Config;
 use crate::process;
 
-pub use child::ENVIRONMENT_DEFAULT;
+pub use child::{ENVIRONMENT_DEFAULT, THIS_PROGRAM};
 pub use client::TokenWorker;
 pub use confine::Confinement;
 pub use restart::CRASHES_PER_MINUTE_MAX_DEFAULT;
@@ -58,7 +58,9 @@ pub struct WorkerConfig {
     pub token: Pkcs11Config,
     /// The file that remembers a refused PIN.
     pub pin_marker: PathBuf,
-    /// Arguments that make this very program [`run_worker`].
+    /// What is started: [`THIS_PROGRAM`], or something around it that watches it work.
+    pub program: PathBuf,
+    /// Arguments that make it [`run_worker`].
     pub arguments: Vec<OsString>,
     /// Names of the variables that the worker inherits; see [`ENVIRONMENT_DEFAULT`].
     pub environment: Vec<String>,

@@ -213,7 +213,7 @@ impl Life<'_> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let socket = AsyncStream::from_std(ours.try_clone()?)?;
-        let child = child::spawn(&self.config.arguments, &self.config.environment, theirs)?;
+        let child = child::spawn(self.config, theirs)?;
         Ok((child, socket, Arc::new(Wire::new(ours))))
     }
 

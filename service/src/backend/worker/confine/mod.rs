@@ -51,7 +51,8 @@ pub(super) fn confine(start: &Start) -> Result<Vec<Protection>, BackendError> {
     let Some(wanted) = wanted else {
         return Ok(protections);
     };
-    let allowed = paths::Allowed::of(&wanted, Path::new(&start.module), &marker_directory(start))?;
+    let (module, init_string) = (Path::new(&start.module), start.init_string.as_deref());
+    let allowed = paths::Allowed::of(&wanted, module, init_string, &marker_directory(start))?;
     if !files::restrict(&allowed, wanted.network)? {
         protections.retain(|it| *it != Protection::Files);
     }

@@ -1,6 +1,6 @@
 //! Which files a worker may use.
 //!
-//! In: the configuration, the module's path, the environment that the worker has. Out: what may be read, and what may
+//! In: the configuration, the module's path and init string, the environment that the worker has. Out: what may be read, and what may
 //! be written. Never: `/etc` or the service's own directory as a whole, where its keys and database are.
 
 use std::ffi::{OsStr, OsString};
@@ -52,7 +52,8 @@ const SYSTEM: [&str; 35] = [
 const SINKS: [&str; 1] = ["/dev/null"];
 /// Names SoftHSM's configuration.
 const SOFTHSM_ENV: &str = "SOFTHSM2_CONF";
-/// Where it is unless named.
+/// Where it is unless named: in the user's home, or for all.
+const SOFTHSM_CONF_OF_USER: &str = ".config/softhsm2/softhsm2.conf";
 const SOFTHSM_CONF: &str = "/etc/softhsm/softhsm2.conf";
 
 /// Files and directories, with all that is in them.
@@ -68,6 +69,7 @@ impl Allowed {
     pub(super) fn of(
         wanted: &Confinement,
         module: &Path,
+        init_string: Option<&str>,
         marker_directory: &Path,
     ) -> Result<Self, BackendError> {
         check("token.worker_read_paths", &wanted.read_paths)?;
@@ -81,10 +83,13 @@ impl Allowed {
         let mut write: Vec<PathBuf> = SINKS.iter().map(PathBuf::from).collect();
         write.push(marker_directory.to_owned());
         write.extend_from_slice(&wanted.write_paths);
-        // The reference token keeps its keys in files and says where.
-        let softhsm = softhsm_conf(&environment, module);
-        let text = softhsm.and_then(|conf| std::fs::read_to_string(conf).ok());
-        write.extend(text.as_deref().and_then(token_directory));
+        // Tokens that keep their keys in files say where.
+        write.extend(init_string.and_then(nss_directory));
+        if let Some(conf) = softhsm_conf(&environment, module, is_file) {
+            let text = std::fs::read_to_string(&conf).unwrap_or_default();
+            write.extend(token_directory(&text));
+            read.push(conf);
+        }
         Ok(Self { read, write })
     }
 }
@@ -112,14 +117,28 @@ fn named_files(
         .collect()
 }
 
-fn softhsm_conf(environment: &[(OsString, OsString)], module: &Path) -> Option<PathBuf> {
-    let named = environment.iter().find(|(name, _)| name == SOFTHSM_ENV);
-    if let Some((_, value)) = named {
-        return Some(value.into());
+/// Named by a variable, or where SoftHSM looks unless told, the first that is there.
+fn softhsm_conf(
+    environment: &[(OsString, OsString)],
+    module: &Path,
+    is_file: impl Fn(&Path) -> bool,
+) -> Option<PathBuf> {
+    let value = |wanted: &str| {
+        let mut variables = environment.iter();
+        let found = variables.find(|(name, _)| name == wanted);
+        found.map(|(_, value)| PathBuf::from(value))
+    };
+    let named = value(SOFTHSM_ENV);
+    let name = module
+        .file_name()
+        .and_then(OsStr::to_str)
+        .unwrap_or_default();
+    if named.is_some() || !name.starts_with("libsofthsm2") {
+        return named;
     }
-    let name = module.file_name().and_then(OsStr::to_str)?;
-    name.starts_with("libsofthsm2")
-        .then(|| PathBuf::from(SOFTHSM_CONF))
+    let of_user = value("HOME").map(|home| home.join(SOFTHSM_CONF_OF_USER));
+    let mut places = of_user.into_iter().chain([PathBuf::from(SOFTHSM_CONF)]);
+    places.find(|place| is_file(place))
 }
 
 /// `directories.tokendir` of softhsm2.conf(5).
@@ -129,6 +148,15 @@ fn token_directory(conf: &str) -> Option<PathBuf> {
         .filter(|(name, _)| name.trim() == "directories.tokendir")
         .map(|(_, value)| PathBuf::from(value.trim()));
     directories.next_back().filter(|path| path.is_absolute())
+}
+
+/// `configdir` of what NSS is told at `C_Initialize`: `configdir='sql:/var/lib/nss' ...`.
+fn nss_directory(init_string: &str) -> Option<PathBuf> {
+    let (_, rest) = init_string.split_once("configdir=")?;
+    let quote = rest.chars().next().filter(|it| ['\'', '"'].contains(it))?;
+    let (directory, _) = rest[1..].split_once(quote)?;
+    let path = PathBuf::from(directory.strip_prefix("sql:").unwrap_or(directory));
+    path.is_absolute().then_some(path)
 }
 
 #[cfg(test)]
@@ -165,10 +193,38 @@ mod tests {
         assert_eq!(token_directory(""), None);
 
         let module = Path::new("/usr/lib/softhsm/libsofthsm2.so");
-        let named = variables(&[(SOFTHSM_ENV, "/a.conf")]);
-        assert_eq!(softhsm_conf(&named, module), Some("/a.conf".into()));
-        assert_eq!(softhsm_conf(&[], module), Some(SOFTHSM_CONF.into()));
-        assert_eq!(softhsm_conf(&[], Path::new("/opt/vendor/libhsm.so")), None);
+        let (home, all) = ("/home/x/.config/softhsm2/softhsm2.conf", SOFTHSM_CONF);
+        let conf = |environment: &[_], there: &[&str]| {
+            let is_file = |path: &Path| there.iter().any(|it| path == Path::new(it));
+            softhsm_conf(&variables(environment), module, is_file)
+        };
+        let of_user = [("HOME", "/home/x")];
+        assert_eq!(
+            conf(&[(SOFTHSM_ENV, "/a.conf"), of_user[0]], &[home]),
+            Some("/a.conf".into())
+        );
+        assert_eq!(conf(&of_user, &[home, all]), Some(home.into()));
+        assert_eq!(conf(&of_user, &[all]), Some(all.into()));
+        assert_eq!(conf(&[], &[]), None);
+        let other = Path::new("/opt/vendor/libhsm.so");
+        assert_eq!(softhsm_conf(&variables(&of_user), other, |_| true), None);
+    }
+
+    #[test]
+    fn nss_is_told_where_its_database_is() {
+        let told = |text| nss_directory(text);
+        let expected = Some(PathBuf::from("/var/lib/nss"));
+        assert_eq!(told("configdir='sql:/var/lib/nss' flags=noModDB"), expected);
+        assert_eq!(told("secmod='s' configdir=\"/var/lib/nss\""), expected);
+        for other in [
+            "configdir='sql:nss'",
+            "configdir=",
+            "configdir='/open",
+            "flags=x",
+            "",
+        ] {
+            assert_eq!(told(other), None, "{other}");
+        }
     }
 
     #[test]
@@ -177,7 +233,7 @@ mod tests {
             write_paths: vec!["/nowhere/tokens".into()],
             ..Confinement::default()
         };
-        let refused = Allowed::of(&wanted, Path::new("/m.so"), Path::new("/")).unwrap_err();
+        let refused = Allowed::of(&wanted, Path::new("/m.so"), None, Path::new("/")).unwrap_err();
         assert_eq!(refused.reason(), "CONFIG_INVALID");
         assert!(refused.to_string().contains("/nowhere/tokens"), "{refused}");
     }
