@@ -16,7 +16,7 @@
 //! | [`policy`] | is THIS request fit to be signed now | know who asks |
 //! | [`signing`] | the way of one signature | SQL, a PKCS#11 search, a login |
 //! | [`audit`] | the bracket around the key | let a signature out that has no record |
-//! | [`backend`] | what holds keys | see a message, only digests of what was prepared |
+//! | [`backend`] | what holds keys: one token, or several that act as one | see a message, only digests of what was prepared |
 //! | [`credential`], [`bank`], [`access`] | what officers change, through [`registry`] | change by halves |
 //! | [`credential::revocation`] | whether issuers have revoked what is ours | stop anything because nobody answers |
 //! | [`watch`] | what ends when, and who is told | decide about a signature |

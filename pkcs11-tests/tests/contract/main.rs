@@ -14,6 +14,7 @@ mod identity;
 mod keys;
 mod load;
 mod nss;
+mod numbers;
 mod spy;
 mod start;
 mod support;

@@ -167,7 +167,7 @@ impl Registry {
         if rebind && snapshot.rotations.contains_key(&version.id.credential) {
             return Err(CredentialError::RotationOpen(version.id.credential.clone()));
         }
-        self.require_replicas(version).await?;
+        let proven_at = self.require_replicas(version).await?;
         let banks: Vec<Name> = snapshot
             .banks
             .values()
@@ -179,6 +179,7 @@ impl Registry {
             "version": version.id.to_string(),
             "banks": banks.iter().map(Name::as_str).collect::<Vec<_>>(),
             "findings": findings.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(),
+            "tokens": proven_at,
         });
         let change = change_of(version, state);
         let write = self.world.store().set_state_and_bind(&change, &banks);

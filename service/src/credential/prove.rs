@@ -41,9 +41,8 @@ impl Registry {
         let announced = announced.await.map_err(ChangeError::from)?;
         let proven = match self.tokens.prove(key, deadline).await {
             Ok(report) => {
-                let names = report.iter().filter(|it| it.replica.is_proven());
-                let names: Vec<_> = names.map(|it| it.token.clone()).collect();
-                let ended = self.world.store().end_suspicions(key.id, &names).await;
+                let store = self.world.store();
+                let ended = store.end_suspicions(key.id, &proven(&report)).await;
                 ended.map(|()| report).map_err(ChangeError::from)
             }
             Err(error) => Err(error.into()),
@@ -58,17 +57,21 @@ impl Registry {
         }
     }
 
-    /// Refuses a version whose key is not proven at every required token of its set. A token alone has been seen to use
-    /// the key before.
-    pub(super) async fn require_replicas(&self, version: &Version) -> Result<(), CredentialError> {
-        if self.tokens.replicas(&version.key).len() < 2 {
-            return Ok(());
+    /// Refuses a version whose key is not proven at every required token of its set; names those that have proven it. A
+    /// token alone has been seen to use the key before.
+    pub(super) async fn require_replicas(
+        &self,
+        version: &Version,
+    ) -> Result<Vec<String>, CredentialError> {
+        let known = self.tokens.replicas(&version.key);
+        if known.len() < 2 {
+            return Ok(proven(&known));
         }
         let deadline = clock::monotonic() + Duration::from_secs(PROVE_TIMEOUT_S);
         let report = self.tokens.prove_unproven(&version.key, deadline).await;
         let report = report.map_err(ChangeError::from)?;
         match lacking(&report, true) {
-            lacking if lacking.is_empty() => Ok(()),
+            lacking if lacking.is_empty() => Ok(proven(&report)),
             lacking => Err(CredentialError::NotReplicated {
                 version: version.id.clone(),
                 lacking,
@@ -82,6 +85,12 @@ impl Registry {
         let detail = || format!("the key is not proven everywhere: {}", lacking.join(", "));
         (!lacking.is_empty()).then(|| Finding::warn("key.replicas", detail()))
     }
+}
+
+/// The tokens that have proven a key.
+fn proven(report: &[ReplicaReport]) -> Vec<String> {
+    let proven = report.iter().filter(|it| it.replica.is_proven());
+    proven.map(|it| it.token.clone()).collect()
 }
 
 /// The tokens that have not proven a key, with what is known: `hsm-b: missing`.

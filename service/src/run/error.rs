@@ -121,7 +121,8 @@ impl RunError {
                 | BackendError::ModuleMissing(_)
                 | BackendError::ModuleInvalid { .. }
                 | BackendError::ModuleSpies(_)
-                | BackendError::ConfigInvalid { .. },
+                | BackendError::ConfigInvalid { .. }
+                | BackendError::SetUnknown(_),
             ) => 78,
             _ => 1,
         }

@@ -240,6 +240,97 @@ async fn a_lost_token_of_a_set_costs_no_caller_an_error() {
     assert_eq!(house.verify_log().await.faults, []);
 }
 
+/// A house whose module breaks what its script says.
+fn house_with_faults() -> House {
+    let mut house = House::build();
+    // Cargo builds the module beside the tests that depend on it.
+    let test = std::env::current_exe().unwrap();
+    let faulty = test.with_file_name("libsealkeep_pkcs11_faulty.so");
+    let real = house.hsm.module().to_owned();
+    house.environment = vec![
+        ("P11FAULT_MODULE", real.clone()),
+        ("P11FAULT_SCRIPT", house.dir().join("faults.toml")),
+        ("P11FAULT_TRACE", house.dir().join("trace.jsonl")),
+    ];
+    script(&house, "");
+    let tables = table(&house).replace(&real.display().to_string(), &faulty.display().to_string());
+    write_tokens(&house, &tables);
+    start(&mut house);
+    house
+}
+
+fn script(house: &House, text: &str) {
+    let (new, file) = (
+        house.dir().join("faults.new"),
+        house.dir().join("faults.toml"),
+    );
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, file).unwrap();
+}
+
+async fn sign(house: &House) -> Result<(), Error> {
+    let (parts, body) = payment().into_parts();
+    let tpp = house.connect(TPP);
+    let signed = tpp
+        .bank("bank")
+        .sign_parts(&parts, BodySource::Bytes(body.as_bytes()))
+        .await;
+    signed.map(drop)
+}
+
+async fn refusal(house: &House) -> String {
+    sign(house).await.unwrap_err().reason().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_whose_signatures_do_not_verify_is_stopped_until_an_officer_has_the_key_proven() {
+    let mut house = house_with_faults();
+    house
+        .credential("seal", Purpose::Seal, KeyAlgorithm::EcP256)
+        .await;
+    house.apply_bank(bank("bank", &["seal"])).await.unwrap();
+    house.grant("bank", &["seal"]).await;
+    sign(&house).await.unwrap();
+
+    script(&house, "rule = [{ fn = 'C_Sign', output = 'corrupt' }]");
+    let reasons = [
+        refusal(&house).await,
+        refusal(&house).await,
+        refusal(&house).await,
+    ];
+    assert_eq!(reasons, ["SELF_VERIFICATION_FAILED"; 3]);
+    assert_eq!(refusal(&house).await, "KEY_SUSPECT");
+    let records = house.records("key.suspect").await;
+    assert_eq!(records.len(), 1);
+    assert!(
+        records[0].line.contains("\"version\":\"seal@1\""),
+        "{}",
+        records[0].line
+    );
+    assert_eq!(tokens(&house).await[0].suspect_key_count, 1);
+    // A proof that fails changes nothing, nor does a token that is well again, nor another start.
+    assert_eq!(
+        prove(&house, "seal").await.unwrap()[0].state(),
+        ReplicaState::Suspect
+    );
+    script(&house, "");
+    assert_eq!(refusal(&house).await, "KEY_SUSPECT");
+    house.stop().await;
+    house.start();
+    assert_eq!(refusal(&house).await, "KEY_SUSPECT");
+
+    assert_eq!(
+        prove(&house, "seal").await.unwrap()[0].state(),
+        ReplicaState::Proven
+    );
+    sign(&house).await.unwrap();
+    house.stop().await;
+    house.start();
+    sign(&house).await.unwrap();
+    assert_eq!(house.records("key.prove").await.len(), 2);
+    assert_eq!(house.verify_log().await.faults, []);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_with_keys_of_their_own_do_not_need_each_other() {
     if !has_worker() {

@@ -68,7 +68,7 @@ pair_case!(a_token_that_stands_still_costs_a_moment_and_no_error, hsm => {
     for _ in 0..40 {
         pair.signed(&key, PATIENCE).unwrap();
     }
-    let stopped = pair.signal("-STOP", 0);
+    let stopped = pair.stop(0);
     let mut times: Vec<_> = (0..200).map(|_| pair.signed(&key, PATIENCE).unwrap()).collect();
     times.sort();
     assert!(*times.last().unwrap() < SILENCE_COSTS_MAX, "{:?}", times.last());
@@ -102,10 +102,9 @@ pair_case!(one_session_that_hangs_costs_its_caller_a_part_of_the_time, hsm => {
 pair_case!(without_any_token_callers_are_told_in_time, hsm => {
     let pair = Pair::open(hsm);
     let key = replicated(hsm, &pair);
-    // Too often in a minute for any worker to be started at once.
     for _ in 0..2 {
-        pair.signal("-STOP", 0);
-        pair.signal("-STOP", 1);
+        pair.stop(0);
+        pair.stop(1);
         let begun = Instant::now();
         let error = pair.sign(&key.key, b"m", begun + PATIENCE).unwrap_err();
         assert!(matches!(error, BackendError::Unavailable { .. } | BackendError::Deadline), "{error}");

@@ -209,6 +209,17 @@ impl Pair {
         pid
     }
 
+    /// Has a token's worker stand still; returns when it does.
+    pub(crate) fn stop(&self, place: usize) -> u32 {
+        let pid = self.signal("-STOP", place);
+        until("it stands still", || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.rsplit_once(')')
+                .is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+        });
+        pid
+    }
+
     /// Signatures that one token made.
     pub(crate) fn made_by(&self, place: usize) -> u64 {
         let worker = self.workers[place].lock().unwrap().clone().unwrap();

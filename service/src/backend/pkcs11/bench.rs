@@ -65,7 +65,7 @@ pub fn raw_sign_loop(
         });
     }
     let input = SignInput::new(scheme, &scheme.token_input(MESSAGE))?;
-    let handle = super::usable(&backend.link, key, scheme)?.handle;
+    let handle = super::requests::usable(&backend.link, key, scheme)?.handle;
     let (start, cpu_start) = (monotonic(), cpu_time());
     let end = start + duration;
     let results: Vec<_> = thread::scope(|scope| {

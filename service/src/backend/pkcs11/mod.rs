@@ -34,6 +34,7 @@ mod observer;
 mod pin_marker;
 mod pool;
 mod recovery;
+mod requests;
 mod seat;
 mod session;
 mod signer;
@@ -53,12 +54,9 @@ use sealkeep_profiles::format::jwe::TokenWork;
 use secrecy::SecretString;
 
 use self::climber::Climber;
-use self::decrypt::DecryptInput;
 use self::job_queue::JobQueue;
-use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
-use self::key_table::KnownKey;
+use self::keeper::{Keeper, TASKS_WAITING_MAX, Task};
 use self::link::Link;
-use self::mechanism::SignInput;
 use self::module::Module;
 use self::observer::Identity;
 pub(in crate::backend) use self::observer::Observer;
@@ -191,134 +189,6 @@ impl Pkcs11Backend {
     }
 }
 
-/// The methods of [`KeyBackend`] for whoever waits elsewhere: in a token worker, the other end of the socket.
-impl Pkcs11Backend {
-    pub(in crate::backend) fn generate_for(
-        &self,
-        id: KeyId,
-        label: String,
-        spec: KeySpec,
-        usage: KeyUsage,
-        deadline: Instant,
-        waiter: BoxWaiter<GeneratedKey>,
-    ) {
-        ask(
-            &self.tasks,
-            deadline,
-            waiter,
-            move |keeper| keeper.generate(id, &label, spec, usage),
-            |keeper, unwanted| {
-                if let Err(error) = keeper.destroy(&unwanted.key) {
-                    tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
-                }
-            },
-        );
-    }
-
-    pub(in crate::backend) fn decrypt_for(
-        &self,
-        key: &KeyRef,
-        work: TokenWork<'_>,
-        deadline: Instant,
-        waiter: BoxWaiter<Unwrapped>,
-    ) {
-        let checked = self.link.keys.get(key).and_then(|known| {
-            let input = DecryptInput::new(work, known.public.key_type())?;
-            match known.usage {
-                KeyUsage::Decrypt => Ok((known, input)),
-                KeyUsage::Sign => Err(unfit(&known, input.name())),
-            }
-        });
-        match checked {
-            Ok((known, input)) => {
-                let work = move |keeper: &mut Keeper| keeper.decrypt(&known, &input);
-                ask(&self.tasks, deadline, waiter, work, |_, _| ());
-            }
-            Err(error) => drop(waiter.answer(Err(error))),
-        }
-    }
-
-    pub(in crate::backend) fn adopt_for(
-        &self,
-        keys: Vec<KeyRef>,
-        deadline: Instant,
-        waiter: BoxWaiter<Vec<Adopted>>,
-    ) {
-        let work = move |keeper: &mut Keeper| keeper.adopt(&keys, deadline);
-        ask(&self.tasks, deadline, waiter, work, |_, _| ());
-    }
-
-    pub(in crate::backend) fn public_key_for(
-        &self,
-        key: KeyRef,
-        deadline: Instant,
-        waiter: BoxWaiter<Vec<u8>>,
-    ) {
-        let work = move |keeper: &mut Keeper| keeper.public_key(&key);
-        ask(&self.tasks, deadline, waiter, work, |_, _| ());
-    }
-
-    pub(in crate::backend) fn destroy_for(
-        &self,
-        key: KeyRef,
-        deadline: Instant,
-        waiter: BoxWaiter<()>,
-    ) {
-        let work = move |keeper: &mut Keeper| keeper.destroy(&key);
-        ask(&self.tasks, deadline, waiter, work, |_, ()| ());
-    }
-
-    /// Everything that can be refused without the token is refused here.
-    pub(in crate::backend) fn sign_for(
-        &self,
-        key: &KeyRef,
-        scheme: SignatureScheme,
-        input: &[u8],
-        deadline: Instant,
-        waiter: BoxWaiter<Vec<u8>>,
-    ) {
-        let accepted = crate::clock::monotonic();
-        let (key, input) = match self.signable(key, scheme, input, accepted, deadline) {
-            Ok(fit) => fit,
-            Err(error) => {
-                waiter.answer(Err(error));
-                return;
-            }
-        };
-        let job = SignJob {
-            key,
-            input,
-            accepted,
-            deadline,
-            waiter,
-        };
-        if let Err(job) = self.jobs.push(job) {
-            self.link.counters.refused_busy.add_one();
-            job.waiter.answer(Err(BackendError::Busy));
-        }
-    }
-
-    fn signable(
-        &self,
-        key: &KeyRef,
-        scheme: SignatureScheme,
-        input: &[u8],
-        now: Instant,
-        deadline: Instant,
-    ) -> Result<(Arc<KnownKey>, SignInput), BackendError> {
-        let input = SignInput::new(scheme, input)?;
-        if let Some(down) = self.link.ladder.refusal() {
-            return Err(down);
-        }
-        let key = usable(&self.link, key, scheme)?;
-        if now >= deadline {
-            self.link.counters.dropped_late.add_one();
-            return Err(BackendError::Deadline);
-        }
-        Ok((key, input))
-    }
-}
-
 impl KeyBackend for Pkcs11Backend {
     fn generate(
         &self,
@@ -415,32 +285,6 @@ impl Pkcs11Backend {
             }
         }
         true
-    }
-}
-
-/// A key that is ready and can sign by the scheme.
-fn usable(
-    link: &Link,
-    key: &KeyRef,
-    scheme: SignatureScheme,
-) -> Result<Arc<KnownKey>, BackendError> {
-    let known = link.keys.get(key)?;
-    if known.usage == KeyUsage::Sign && scheme.fits(&known.public.key_type()) {
-        Ok(known)
-    } else {
-        Err(unfit(&known, scheme.name()))
-    }
-}
-
-/// Says what the key is for, since a key may be of the right type and for other work.
-fn unfit(known: &KnownKey, scheme: &'static str) -> BackendError {
-    let usage = match known.usage {
-        KeyUsage::Sign => "signatures",
-        KeyUsage::Decrypt => "decryption",
-    };
-    BackendError::SchemeUnfit {
-        key_type: format!("{} for {usage}", known.public.key_type()),
-        scheme: scheme.into(),
     }
 }
 

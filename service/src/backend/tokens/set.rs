@@ -115,7 +115,7 @@ impl TokenSet {
             return Err(BackendError::KeyMismatch(key.id));
         }
         let may = |replica: &Replica| match self.members.len() {
-            1 => *replica != Replica::Suspect,
+            1 => !matches!(replica, Replica::Suspect | Replica::Unknown),
             _ => replica.is_proven(),
         };
         let candidates = entry.replicas.iter().enumerate();

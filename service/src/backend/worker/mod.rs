@@ -16,6 +16,7 @@
 //! and system calls that it does not need before it loads the module ([`Confinement`]). Never: a worker that is killed
 //! inside `C_Login`, or a refused PIN that is tried again.
 
+mod attend;
 mod child;
 mod client;
 mod confine;
