@@ -110,7 +110,7 @@ mod tests {
             due(&ending, &HashSet::new(), now)
         };
         assert!(told(&approval, at(300)).is_empty());
-        let alerts = told(&approval, at(420));
+        let alerts = told(&approval, at(510));
         assert_eq!(alerts[0].event(), "approval.expiring");
         assert_eq!(alerts[0].name, "unfreeze seal@1");
         assert_eq!(alerts[0].severity.as_str(), "warning");

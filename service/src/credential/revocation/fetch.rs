@@ -14,7 +14,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -171,12 +171,17 @@ fn elsewhere(response: &Response<Incoming>) -> Result<Uri, Failure> {
 }
 
 async fn body(response: Response<Incoming>, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let too_large = || failure("TOO_LARGE", format!("more than {bytes_max} bytes"));
+    let announced = response.body().size_hint().lower();
+    if usize::try_from(announced).is_ok_and(|announced| announced > bytes_max) {
+        return Err(too_large());
+    }
     let collected = Limited::new(response.into_body(), bytes_max)
         .collect()
         .await;
     let collected = collected.map_err(|error| match error.downcast_ref::<hyper::Error>() {
         Some(_) => failure("UNREACHABLE", error.to_string()),
-        None => failure("TOO_LARGE", format!("more than {bytes_max} bytes")),
+        None => too_large(),
     })?;
     Ok(collected.to_bytes().to_vec())
 }

@@ -33,7 +33,7 @@ fn report(answer: &CheckRevocationResponse) -> Report {
     let mut text = version_line(&version);
     text.push('\n');
     text.push_str(&table(
-        ["CERTIFICATE", "STATUS", "COUNTS UNTIL", "SERIAL NUMBER"],
+        ["STATUS", "COUNTS UNTIL", "SERIAL NUMBER", "CERTIFICATE"],
         rows.collect(),
     ));
     let attempts = answer.certificates.iter().flat_map(|one| &one.attempts);
@@ -80,13 +80,14 @@ fn row(one: &CertificateRevocation) -> [String; 4] {
         ),
         (status, _) => status.to_owned(),
     };
-    let until = one.count_until_time;
-    let until = rfc3339(until.and_then(|at| time(at.seconds, at.nanos)));
+    // What is revoked stays so.
+    let until = one.count_until_time.filter(|_| one.status != "revoked");
+    let until = until.and_then(|at| time(at.seconds, at.nanos));
     [
-        one.subject.clone(),
         status,
-        until,
+        rfc3339(until),
         one.serial_number.clone(),
+        one.subject.clone(),
     ]
 }
 
