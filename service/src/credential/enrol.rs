@@ -10,7 +10,7 @@ use super::csr::{self, Subject};
 use super::{CredentialError, CsrError};
 use crate::audit::Event;
 use crate::backend::{BackendError, GeneratedKey, KeyId, KeySpec, KeyUsage};
-use crate::domain::{CallerName, Name, Purpose, VersionId};
+use crate::domain::{CallerName, KeyOrigin, Name, Purpose, VersionId};
 use crate::registry::{ChangeError, Registry};
 use crate::store::NewVersion;
 
@@ -108,6 +108,7 @@ impl Registry {
             token_set: token_set.to_owned(),
             key_id: id,
             spki_der: key.spki_der,
+            origin: KeyOrigin::Generated,
             key_algorithm: spec.to_string(),
             evidence: key.evidence,
             csr_der,

@@ -3,6 +3,7 @@
 //! In: wishes of an officer. Out: versions in the store, findings. Never: a private key outside the token, a
 //! certificate installed that a check blocks, half of a change.
 
+mod attest;
 mod checks;
 pub mod cmp;
 mod csr;
@@ -15,6 +16,7 @@ mod reading;
 pub mod revocation;
 pub mod state;
 
+pub use attest::Attestation;
 pub use checks::{Finding, TrustAnchors, TrustError};
 pub(crate) use csr::armour;
 pub use csr::{CsrError, Subject};
@@ -70,6 +72,9 @@ pub enum CredentialError {
     /// Banks move one by one meanwhile.
     #[error("a rotation of {0} is open; it moves the banks")]
     RotationOpen(Name),
+    /// There is nothing left to ask about.
+    #[error("the key of {0} was destroyed")]
+    KeyDestroyed(VersionId),
     /// The newest version is not always the one that is meant.
     #[error("{0}: say which version, for example {0}@1")]
     NumberMissing(Name),

@@ -301,6 +301,7 @@ impl OnWire for CredentialError {
                     .with("findings", codes.join(","))
             }
             Self::State { .. } => Fault::new(Code::FailedPrecondition, "STATE_FORBIDS"),
+            Self::KeyDestroyed(_) => Fault::new(Code::FailedPrecondition, "KEY_DESTROYED"),
             Self::RotationOpen(_) => Fault::new(Code::FailedPrecondition, "ROTATION_OPEN"),
             Self::NotValidNow(_) => {
                 Fault::new(Code::FailedPrecondition, "CERTIFICATE_NOT_VALID_NOW")

@@ -5,6 +5,7 @@ use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::qualified::Psd2Statement;
 use sealkeep_proto::v1;
 
+use super::key::key_origin;
 use super::{environment_out, purpose_out, state, time};
 use crate::backend::KeyEvidence;
 use crate::backend::tokens::{Replica, ReplicaReport};
@@ -45,6 +46,7 @@ pub(in crate::grpc) fn version(version: &Version) -> v1::Version {
         protection: Some(protection(&version.evidence)),
         certificate: issued.map(|issued| certificate(issued.leaf())),
         encryption_jwk: encryption_jwk(version),
+        key_origin: key_origin(version.origin).into(),
         create_time: Some(time(version.created)),
         environment: issued
             .map_or(v1::Environment::Unspecified, |i| {
