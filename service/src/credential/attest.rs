@@ -47,11 +47,12 @@ impl Registry {
             return Err(CredentialError::KeyDestroyed(version.id.clone()));
         }
         let at = self.clock.now();
-        let asked = self.backend.adopt(&[version.key], deadline).await;
+        let (set, keys) = (&version.token_set, [version.key]);
+        let asked = self.tokens.adopt(set, &keys, deadline).await;
         let mut asked = asked.map_err(ChangeError::from)?;
         let unknown = Err(BackendError::KeyUnknown(version.key.id));
         let outcome = asked.pop().map_or(unknown, |adopted| adopted.outcome);
-        let token = self.backend.info();
+        let token = self.prover(&version).map_err(ChangeError::from)?;
         let data = json!({
             "version": version.id.to_string(),
             "spki_sha256": hex::encode(version.key.spki_sha256),
@@ -73,5 +74,19 @@ impl Registry {
             token,
             audit_record: format!("{}/{sequence}", self.audit.name()),
         })
+    }
+
+    /// The token of the version's set that has proven its key; any of the set when none has.
+    fn prover(&self, version: &Version) -> Result<TokenInfo, BackendError> {
+        let mut reports = self.tokens.replicas(&version.key).into_iter();
+        let proven = reports.find(|report| report.replica.is_proven());
+        let of_set = self.tokens.statuses().into_iter();
+        let mut of_set = of_set.filter(|status| status.set == version.token_set);
+        let found = match proven {
+            Some(report) => of_set.find(|status| status.info.name == report.token),
+            None => of_set.next(),
+        };
+        let unknown = || BackendError::SetUnknown(version.token_set.clone());
+        found.map(|status| status.info).ok_or_else(unknown)
     }
 }

@@ -165,7 +165,7 @@ impl Registry {
     }
 
     /// Destroys a key that no version was made for.
-    async fn discard(&self, key: &crate::backend::KeyRef, deadline: Instant) {
+    pub(super) async fn discard(&self, key: &crate::backend::KeyRef, deadline: Instant) {
         let destroyed: Result<(), BackendError> = self.tokens.destroy(key, deadline).await;
         if let Err(error) = destroyed {
             tracing::error!(key = %key.id, %error, "a key without a version stays in the token");

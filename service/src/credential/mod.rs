@@ -9,8 +9,10 @@ pub mod cmp;
 mod csr;
 mod enrol;
 pub mod enrolment;
+mod import;
 mod install;
 mod life;
+pub mod pkcs12;
 mod prove;
 mod reading;
 pub mod revocation;
@@ -21,6 +23,7 @@ pub use checks::{Finding, TrustAnchors, TrustError};
 pub(crate) use csr::armour;
 pub use csr::{CsrError, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
+pub use import::ImportRequest;
 pub use install::{Activated, Installed};
 pub use life::Stopped;
 pub use reading::Unreadable;
@@ -49,6 +52,12 @@ pub enum CredentialError {
     /// Decryption credentials have neither request nor certificate.
     #[error("{0} decrypts: it has no certificate; give banks its public key and activate it")]
     WithoutCertificate(VersionId),
+    /// The certificate was issued elsewhere.
+    #[error("{0} was imported: there is no signing request; enrol a new version")]
+    WithoutRequest(VersionId),
+    /// The key is in use already.
+    #[error("the key is known already, as {0}")]
+    KeyKnown(VersionId),
     /// The CSR could not be made.
     #[error(transparent)]
     Csr(#[from] CsrError),

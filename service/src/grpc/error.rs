@@ -280,6 +280,10 @@ impl OnWire for CredentialError {
             Self::WithoutCertificate(_) => {
                 Fault::new(Code::FailedPrecondition, "CREDENTIAL_WITHOUT_CERTIFICATE")
             }
+            Self::WithoutRequest(_) => {
+                Fault::new(Code::FailedPrecondition, "VERSION_WITHOUT_REQUEST")
+            }
+            Self::KeyKnown(_) => Fault::new(Code::FailedPrecondition, "KEY_KNOWN"),
             Self::Csr(CsrError::Subject { field, .. }) => {
                 let field = format!("subject.{field}");
                 Fault::new(Code::InvalidArgument, "SUBJECT_INVALID").field(field)

@@ -21,6 +21,7 @@ mod counts;
 mod decrypt;
 pub mod doctor;
 mod generate;
+mod import;
 mod init_string;
 mod job_queue;
 mod keeper;
@@ -48,9 +49,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 use sealkeep_profiles::format::jwe::TokenWork;
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use self::climber::Climber;
 use self::decrypt::DecryptInput;
@@ -207,11 +209,7 @@ impl Pkcs11Backend {
             deadline,
             waiter,
             move |keeper| keeper.generate(id, &label, spec, usage),
-            |keeper, unwanted| {
-                if let Err(error) = keeper.destroy(&unwanted.key) {
-                    tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
-                }
-            },
+            Keeper::destroy_unwanted,
         );
     }
 
@@ -316,6 +314,34 @@ impl Pkcs11Backend {
             return Err(BackendError::Deadline);
         }
         Ok((key, input))
+    }
+}
+
+impl Pkcs11Backend {
+    /// Brings a private key (PKCS#8, DER) into the token under `id`, and proves that it belongs to `public`. The bytes
+    /// are wiped when the token has them. The key says of itself that it was not made here.
+    ///
+    /// # Errors
+    /// As [`KeyBackend::generate`]; [`BackendError::KeyMismatch`] when the two do not belong together,
+    /// [`BackendError::SchemeUnsupported`] when the token cannot unwrap. Nothing stays in the token then.
+    pub fn import(
+        &self,
+        id: KeyId,
+        label: &str,
+        public: PublicKey,
+        private_key_info: Zeroizing<Vec<u8>>,
+        deadline: Instant,
+    ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
+        let (waiter, answer) = waiter(deadline);
+        let label = label.to_owned();
+        ask(
+            &self.tasks,
+            deadline,
+            waiter,
+            move |keeper| keeper.import(id, &label, &public, &private_key_info),
+            Keeper::destroy_unwanted,
+        );
+        Box::pin(answer)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{environment_out, purpose_out, state, time};
 use crate::backend::KeyEvidence;
 use crate::backend::tokens::{Replica, ReplicaReport};
 use crate::credential::Finding;
-use crate::domain::{Credential, Version};
+use crate::domain::{Credential, KeyOrigin, Version};
 
 pub(in crate::grpc) fn credential(credential: &Credential) -> v1::Credential {
     v1::Credential {
@@ -22,8 +22,10 @@ pub(in crate::grpc) fn credential(credential: &Credential) -> v1::Credential {
 
 /// What a bank that encrypts to us has to know of a decryption version (RFC 7517 section 4); the thumbprint names it.
 fn encryption_jwk(version: &Version) -> String {
-    let (None, Ok(key)) = (
+    // Without a request, and made here: for decryption. Imported keys have certificates.
+    let (None, KeyOrigin::Generated, Ok(key)) = (
         &version.csr_der,
+        version.origin,
         PublicKey::from_spki_der(&version.spki_der),
     ) else {
         return String::new();
