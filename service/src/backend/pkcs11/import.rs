@@ -82,6 +82,18 @@ pub(super) fn import(
     judged
 }
 
+/// Destroys whatever has an id that nothing had before.
+pub(super) fn sweep(session: &TokenSession, id: KeyId) -> Result<(), Fault> {
+    objects::logged_in(session)?;
+    for object in session.find_objects(&[
+        Attribute::Token(true),
+        Attribute::Id(id.as_bytes().to_vec()),
+    ])? {
+        session.destroy_object(object)?;
+    }
+    Ok(())
+}
+
 fn spec_of(key_type: algorithm::KeyType) -> Result<KeySpec, BackendError> {
     let spec = match key_type {
         algorithm::KeyType::Rsa { bits } => KeySpec::Rsa { bits },

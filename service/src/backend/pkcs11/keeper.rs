@@ -142,7 +142,16 @@ impl Keeper {
     ) -> Result<GeneratedKey, BackendError> {
         let bring =
             |session: &TokenSession| import::import(session, id, label, public, private_key_info);
-        let made = self.with_session_if(Fault::is_of_search, bring)??;
+        let brought = self.with_session_if(Fault::is_of_search, bring);
+        let brought = brought.map_err(BackendError::from).and_then(|it| it);
+        let made = brought.inspect_err(|error| {
+            // An answer that was lost may have been a yes; whatever has this id now was not there before.
+            if !matches!(error, BackendError::KeyExists(_))
+                && let Err(left) = self.with_session(|session| import::sweep(session, id))
+            {
+                tracing::error!(key = %id, error = %left, "a key that was not imported may be in the token");
+            }
+        })?;
         tracing::warn!(key = %id, "imported a key; copies of it may exist elsewhere");
         Ok(self.ready(made))
     }
