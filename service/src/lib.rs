@@ -81,6 +81,7 @@ pub mod doctor;
 pub mod domain;
 mod door;
 pub mod grpc;
+pub mod import;
 pub mod metrics;
 pub mod outgoing;
 pub mod pin;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use sealkeep_service::config::{Config, LogFormat};
 use sealkeep_service::doctor::{self, Output};
-use sealkeep_service::domain::CallerName;
+use sealkeep_service::domain::{CallerName, Name, Purpose};
+use sealkeep_service::import::{self, Wish};
 use sealkeep_service::run::{self, RunError};
 use sealkeep_service::{backend, process};
 use sealkeep_service::{bench_token, bench_worker};
@@ -82,6 +83,9 @@ enum Command {
     /// About the token.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// About private keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Hold the token for a service; the service starts it.
     #[command(hide = true)]
     TokenWorker {
@@ -97,6 +101,38 @@ enum Command {
         /// Which of several tokens, by its name in the configuration.
         #[arg(long)]
         token: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Bring the key of an existing certificate from a PKCS#12 file into the token and install the certificate. Stop the
+    /// service first. Only where the configuration says `import = true`; the key is marked as imported for ever.
+    Import {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// Which of several tokens, by its name in the configuration.
+        #[arg(long)]
+        token: Option<String>,
+        /// The PKCS#12 file; nobody else may be able to read it.
+        #[arg(long, value_name = "FILE")]
+        pkcs12: PathBuf,
+        /// A file of mode 0400 that holds the password of the PKCS#12 file.
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+        /// The credential; made when absent.
+        #[arg(long, value_name = "NAME", value_parser = name)]
+        credential: Name,
+        /// What the credential is for.
+        #[arg(long, value_parser = purpose, default_value = "seal")]
+        purpose: Purpose,
+        /// The officer in whose name it stands in the log.
+        #[arg(long, value_name = "CALLER", value_parser = caller_name)]
+        officer: CallerName,
+        /// Take the PIN from this environment variable. Insecure: other processes of the user can read it.
+        #[arg(long, value_name = "VARIABLE")]
+        pin_env_insecure: Option<String>,
     },
 }
 
@@ -122,6 +158,16 @@ enum TokenCommand {
 
 fn caller_name(text: &str) -> Result<CallerName, String> {
     CallerName::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    Name::try_from(text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn purpose(text: &str) -> Result<Purpose, String> {
+    let imported = [Purpose::Transport, Purpose::Seal];
+    let found = imported.into_iter().find(|it| it.as_str() == text);
+    found.ok_or_else(|| "transport or seal".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -199,6 +245,29 @@ fn act(command: Command) -> Result<ExitCode, RunError> {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
             });
+        }
+        Command::Key(KeyCommand::Import {
+            config,
+            token,
+            pkcs12,
+            password_file,
+            credential,
+            purpose,
+            officer,
+            pin_env_insecure,
+        }) => {
+            process::harden()?;
+            let wish = Wish {
+                file: pkcs12,
+                password_file,
+                credential,
+                purpose,
+                officer,
+            };
+            let (config, pin_env) = (Config::read(&config)?, pin_env_insecure.as_deref());
+            let importing = import::run(&config, token.as_deref(), pin_env, wish);
+            let installed = runtime(1)?.block_on(importing)?;
+            println!("{}", import::told(&installed));
         }
         Command::TokenWorker { log_format } => {
             log(log_format);

@@ -11,6 +11,7 @@ mod doctor;
 mod faults;
 mod faulty;
 mod identity;
+mod import;
 mod keys;
 mod load;
 mod nss;

@@ -49,6 +49,9 @@ pub struct TokenConfig {
     /// Requests that may wait for a session.
     #[serde(default = "default_queue")]
     pub queue_length_max: u32,
+    /// Whether `sealkeepd key import` may bring keys from outside into the token.
+    #[serde(default)]
+    pub import: bool,
     /// What the module wants to hear at `C_Initialize`; most want nothing.
     pub init_string: Option<String>,
     /// Lets the module be pkcs11-spy, which prints the PIN. For tests.

@@ -10,7 +10,7 @@ use super::csr::{self, Subject};
 use super::{CredentialError, CsrError};
 use crate::audit::Event;
 use crate::backend::{BackendError, GeneratedKey, KeyId, KeySpec, KeyUsage};
-use crate::domain::{CallerName, Name, Purpose, VersionId};
+use crate::domain::{CallerName, KeyOrigin, Name, Purpose, VersionId};
 use crate::registry::{ChangeError, Registry};
 use crate::store::NewVersion;
 
@@ -108,6 +108,7 @@ impl Registry {
             token_set: token_set.to_owned(),
             key_id: id,
             spki_der: key.spki_der,
+            origin: KeyOrigin::Generated,
             key_algorithm: spec.to_string(),
             evidence: key.evidence,
             csr_der,
@@ -164,7 +165,7 @@ impl Registry {
     }
 
     /// Destroys a key that no version was made for.
-    async fn discard(&self, key: &crate::backend::KeyRef, deadline: Instant) {
+    pub(super) async fn discard(&self, key: &crate::backend::KeyRef, deadline: Instant) {
         let destroyed: Result<(), BackendError> = self.tokens.destroy(key, deadline).await;
         if let Err(error) = destroyed {
             tracing::error!(key = %key.id, %error, "a key without a version stays in the token");

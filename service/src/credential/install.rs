@@ -12,7 +12,9 @@ use super::csr::{armour, plain_scheme};
 use super::reading::{self, Delivery};
 use super::state::{self, Happening};
 use crate::audit::Event;
-use crate::domain::{CallerName, Credential, Name, Purpose, Version, VersionId, VersionState};
+use crate::domain::{
+    CallerName, Credential, Environment, KeyOrigin, Name, Purpose, Version, VersionId, VersionState,
+};
 use crate::registry::{ChangeError, Registry};
 use crate::store::{IssuedRow, StateChange};
 
@@ -57,24 +59,9 @@ impl Registry {
         let version = &found.version;
         found.takes_certificate()?;
         let state = next(version, Happening::Installed)?;
-        let Delivery { chain, extra } = reading::read(delivered, &version.key.spki_sha256)?;
-        let snapshot = self.world.load();
-        let (mut findings, environment) = checks::run(&Candidate {
-            version,
-            purpose: found.credential.purpose,
-            previous: previous(&found.credential, version.id.number),
-            others: snapshot
-                .credentials
-                .values()
-                .flat_map(|c| &c.versions)
-                .filter(|other| other.id != version.id)
-                .filter_map(|other| Some(other.issued.as_ref()?.leaf()))
-                .collect(),
-            chain: &chain,
-            extra: &extra,
-            anchors: &self.trust,
-            now: self.clock.now(),
-        });
+        let delivery = reading::read(delivered, &version.key.spki_sha256)?;
+        let (mut findings, environment) = self.examine(&found, &delivery);
+        let chain = delivery.chain;
         if !findings.iter().any(|finding| finding.code == "key.match") {
             findings.extend(self.key_proof(version, &chain[0], deadline).await?);
         }
@@ -109,6 +96,31 @@ impl Registry {
         self.change(who, Event::CredentialInstall, data, write)
             .await?;
         Ok(installed)
+    }
+
+    /// All checks that need no token.
+    pub(super) fn examine(
+        &self,
+        found: &Found,
+        delivery: &Delivery,
+    ) -> (Vec<Finding>, Option<Environment>) {
+        let (snapshot, version) = (self.world.load(), &found.version);
+        checks::run(&Candidate {
+            version,
+            purpose: found.credential.purpose,
+            previous: previous(&found.credential, version.id.number),
+            others: snapshot
+                .credentials
+                .values()
+                .flat_map(|c| &c.versions)
+                .filter(|other| other.id != version.id)
+                .filter_map(|other| Some(other.issued.as_ref()?.leaf()))
+                .collect(),
+            chain: &delivery.chain,
+            extra: &delivery.extra,
+            anchors: &self.trust,
+            now: self.clock.now(),
+        })
     }
 
     /// The key in the token makes a signature that verifies under the certificate: no other object answers to its id.
@@ -218,8 +230,16 @@ impl Registry {
         let version = self.find(name)?.version;
         match &version.csr_der {
             Some(csr_der) => Ok((version.id.clone(), super::csr::pem(csr_der))),
-            None => Err(CredentialError::WithoutCertificate(version.id.clone())),
+            None => Err(without_request(&version)),
         }
+    }
+}
+
+/// Why a version has no signing request.
+pub(super) fn without_request(version: &Version) -> CredentialError {
+    match version.origin {
+        KeyOrigin::Generated => CredentialError::WithoutCertificate(version.id.clone()),
+        KeyOrigin::Imported => CredentialError::WithoutRequest(version.id.clone()),
     }
 }
 

@@ -3,22 +3,27 @@
 //! In: wishes of an officer. Out: versions in the store, findings. Never: a private key outside the token, a
 //! certificate installed that a check blocks, half of a change.
 
+mod attest;
 mod checks;
 pub mod cmp;
 mod csr;
 mod enrol;
 pub mod enrolment;
+mod import;
 mod install;
 mod life;
+pub mod pkcs12;
 mod prove;
 mod reading;
 pub mod revocation;
 pub mod state;
 
+pub use attest::Attestation;
 pub use checks::{Finding, TrustAnchors, TrustError};
 pub(crate) use csr::armour;
 pub use csr::{CsrError, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
+pub use import::ImportRequest;
 pub use install::{Activated, Installed};
 pub use life::Stopped;
 pub use reading::Unreadable;
@@ -47,6 +52,12 @@ pub enum CredentialError {
     /// Decryption credentials have neither request nor certificate.
     #[error("{0} decrypts: it has no certificate; give banks its public key and activate it")]
     WithoutCertificate(VersionId),
+    /// The certificate was issued elsewhere.
+    #[error("{0} was imported: there is no signing request; enrol a new version")]
+    WithoutRequest(VersionId),
+    /// The key is in use already.
+    #[error("the key is known already, as {0}")]
+    KeyKnown(VersionId),
     /// The CSR could not be made.
     #[error(transparent)]
     Csr(#[from] CsrError),
@@ -70,6 +81,9 @@ pub enum CredentialError {
     /// Banks move one by one meanwhile.
     #[error("a rotation of {0} is open; it moves the banks")]
     RotationOpen(Name),
+    /// There is nothing left to ask about.
+    #[error("the key of {0} was destroyed")]
+    KeyDestroyed(VersionId),
     /// The newest version is not always the one that is meant.
     #[error("{0}: say which version, for example {0}@1")]
     NumberMissing(Name),

@@ -64,6 +64,7 @@ pub fn diagnose(seen: &Examination, quirks: &Quirks) -> Diagnosis {
     }
     findings.extend(of_token(seen));
     findings.extend(of_keys(seen));
+    findings.extend(of_import(seen));
     findings.extend(of_protection(seen));
     findings.extend(of_algorithms(seen));
     findings.extend(quirks.of(identity).map(|quirk| Finding {
@@ -186,6 +187,16 @@ fn of_keys(seen: &Examination) -> Vec<Finding> {
             .fix("enrol another kind of key, or show this line to the vendor")
     }));
     findings
+}
+
+/// An import is a way out for keys that cannot be had anew; most tokens never need it.
+fn of_import(seen: &Examination) -> Option<Finding> {
+    let (Trial::Lacks { said } | Trial::Fails { said }) = &seen.import else {
+        return None;
+    };
+    let what = format!("a key from outside does not come in: {said}");
+    let it = finding(Severity::Note, "IMPORT_FAILS", what);
+    Some(it.so("`sealkeepd key import` fails and leaves nothing behind"))
 }
 
 /// What the token says about the keys it made.

@@ -28,6 +28,11 @@ pub(super) fn text(seen: &Examination, diagnosis: &Diagnosis) -> String {
             key.key, key.usage
         );
     }
+    let import = match &seen.import {
+        Trial::Works { us } => format!("works, in {}", duration(*us)),
+        Trial::Lacks { said } | Trial::Fails { said } => format!("does not work: {said}"),
+    };
+    let _ = writeln!(text, "\nimport    ec-p256 from outside {import}");
     for finding in &diagnosis.findings {
         text.push('\n');
         text.push_str(&paragraph(finding));

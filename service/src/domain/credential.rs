@@ -52,6 +52,26 @@ impl Environment {
     }
 }
 
+/// Where a private key comes from. It never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyOrigin {
+    /// Made in the token.
+    Generated,
+    /// Brought into the token; copies of it may exist elsewhere.
+    Imported,
+}
+
+impl KeyOrigin {
+    /// The word of the API and the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generated => "generated",
+            Self::Imported => "imported",
+        }
+    }
+}
+
 /// Where a version stands. Changes only by [`crate::credential::state::next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -116,6 +136,8 @@ pub struct Version {
     pub token_set: String,
     /// The key in the token, pinned.
     pub key: KeyRef,
+    /// Where the key comes from.
+    pub origin: KeyOrigin,
     /// The kind of key, for example `rsa-2048`.
     pub key_algorithm: String,
     /// SubjectPublicKeyInfo, DER.

@@ -15,7 +15,7 @@ mod revocation;
 pub use access::{Caller, CallerName, GrantRule, Operation, Role};
 pub use approval::{Approval, ApprovalId, Standing, Verb};
 pub use bank::{Bank, BankError, Binding, Host};
-pub use credential::{Credential, Environment, Issued, Purpose, Version, VersionState};
+pub use credential::{Credential, Environment, Issued, KeyOrigin, Purpose, Version, VersionState};
 pub use enrolment::{Enrolment, EnrolmentState};
 pub use harmless::{HarmlessError, HarmlessRequest, SafeMethod};
 pub use names::{Name, NameError, VersionId};

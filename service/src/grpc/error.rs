@@ -281,6 +281,10 @@ impl OnWire for CredentialError {
             Self::WithoutCertificate(_) => {
                 Fault::new(Code::FailedPrecondition, "CREDENTIAL_WITHOUT_CERTIFICATE")
             }
+            Self::WithoutRequest(_) => {
+                Fault::new(Code::FailedPrecondition, "VERSION_WITHOUT_REQUEST")
+            }
+            Self::KeyKnown(_) => Fault::new(Code::FailedPrecondition, "KEY_KNOWN"),
             Self::Csr(CsrError::Subject { field, .. }) => {
                 let field = format!("subject.{field}");
                 Fault::new(Code::InvalidArgument, "SUBJECT_INVALID").field(field)
@@ -302,6 +306,7 @@ impl OnWire for CredentialError {
                     .with("findings", codes.join(","))
             }
             Self::State { .. } => Fault::new(Code::FailedPrecondition, "STATE_FORBIDS"),
+            Self::KeyDestroyed(_) => Fault::new(Code::FailedPrecondition, "KEY_DESTROYED"),
             Self::RotationOpen(_) => Fault::new(Code::FailedPrecondition, "ROTATION_OPEN"),
             Self::NotValidNow(_) => {
                 Fault::new(Code::FailedPrecondition, "CERTIFICATE_NOT_VALID_NOW")

@@ -16,6 +16,7 @@ mod entry;
 mod error;
 mod expiry;
 mod jwt;
+mod key;
 pub mod listener;
 pub mod meter;
 mod rotation;
@@ -38,6 +39,7 @@ use sealkeep_proto::v1::credential_service_server::CredentialServiceServer;
 use sealkeep_proto::v1::decryption_service_server::DecryptionServiceServer;
 use sealkeep_proto::v1::enrolment_service_server::EnrolmentServiceServer;
 use sealkeep_proto::v1::jwt_service_server::JwtServiceServer;
+use sealkeep_proto::v1::key_service_server::KeyServiceServer;
 use sealkeep_proto::v1::rotation_service_server::RotationServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
 use sealkeep_proto::v1::status_service_server::StatusServiceServer;
@@ -143,6 +145,7 @@ pub async fn serve(
         .add_service(capped!(DecryptionServiceServer))
         .add_service(capped!(TlsServiceServer))
         .add_service(capped!(CredentialServiceServer))
+        .add_service(capped!(KeyServiceServer))
         .add_service(capped!(BankServiceServer))
         .add_service(capped!(RotationServiceServer))
         .add_service(capped!(AccessServiceServer))

@@ -164,7 +164,7 @@ fn versions(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Result<(), 
     gauges(encoder, name, help, Some(&Unit::Seconds), chains)
 }
 
-fn about(version: &Version, purpose: &str) -> Labels<11> {
+fn about(version: &Version, purpose: &str) -> Labels<12> {
     let leaf = version.issued.as_ref().map(|issued| issued.leaf());
     let of_leaf = |read: fn(&sealkeep_profiles::certificate::Certificate) -> String| {
         leaf.map(read).unwrap_or_default()
@@ -181,6 +181,7 @@ fn about(version: &Version, purpose: &str) -> Labels<11> {
         ("environment", environment.to_owned()),
         ("token", version.token_set.clone()),
         ("key_algorithm", version.key_algorithm.clone()),
+        ("key_origin", version.origin.as_str().to_owned()),
         ("serial_number", of_leaf(|leaf| leaf.serial_hex())),
         ("issuer", of_leaf(|leaf| leaf.issuer().rfc2253())),
         (

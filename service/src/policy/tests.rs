@@ -98,6 +98,7 @@ impl Scene {
                 id: KeyId::from_bytes([1; 16]),
                 spki_sha256: [2; 32],
             },
+            origin: crate::domain::KeyOrigin::Generated,
             key_algorithm: "ec-p256".into(),
             spki_der: vec![],
             evidence: KeyEvidence {

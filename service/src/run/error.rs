@@ -5,6 +5,7 @@ use crate::backend::BackendError;
 use crate::config::ConfigError;
 use crate::credential::enrolment::EnrollerError;
 use crate::grpc::listener::TlsError;
+use crate::import::ImportError;
 use crate::pin::PinError;
 use crate::profiles::ProfilesError;
 use crate::store::StoreError;
@@ -39,6 +40,8 @@ pub enum RunError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Webhook(#[from] WebhookError),
+    #[error(transparent)]
+    Import(#[from] ImportError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("gRPC: {0}")]
@@ -65,6 +68,7 @@ impl RunError {
             Self::Audit(_) => "AUDIT_UNAVAILABLE",
             Self::Backend(error) => error.reason(),
             Self::Tls(_) => "TLS_MATERIAL_INVALID",
+            Self::Import(error) => error.reason(),
             Self::Io(_) => "IO",
             Self::Grpc(_) => "GRPC",
             Self::Initialised => "INITIALISED",
@@ -94,6 +98,7 @@ impl RunError {
             Self::World(WorldError::ProfileUnknown { .. }) => {
                 Some("put the profile back into profiles.directory; then give the bank another one")
             }
+            Self::Import(error) => error.way_out(),
             _ => None,
         }
     }
@@ -110,6 +115,7 @@ impl RunError {
             | Self::Profiles(_)
             | Self::World(WorldError::ProfileUnknown { .. })
             | Self::Initialised
+            | Self::Import(ImportError::NotAllowed)
             | Self::Store(StoreError::Absent(_) | StoreError::NotDurable { .. }) => 78,
             Self::Backend(
                 BackendError::PinRefused { .. }

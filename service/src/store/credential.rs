@@ -12,7 +12,7 @@ use super::approval::{StateChange, exactly_one, set_state};
 use super::{Store, StoreError, damaged};
 use crate::backend::{KeyEvidence, KeyId, KeyRef};
 use crate::domain::{
-    Credential, Environment, Issued, Name, Purpose, Version, VersionId, VersionState,
+    Credential, Environment, Issued, KeyOrigin, Name, Purpose, Version, VersionId, VersionState,
 };
 
 /// A version as it is first written.
@@ -28,6 +28,8 @@ pub struct NewVersion {
     pub key_id: KeyId,
     /// SubjectPublicKeyInfo, DER.
     pub spki_der: Vec<u8>,
+    /// Where the key comes from.
+    pub origin: KeyOrigin,
     /// The kind of key.
     pub key_algorithm: String,
     /// What the token said about the private key.
@@ -97,8 +99,8 @@ impl Store {
         sqlx::query(
             "INSERT INTO version
              (credential, number, state, key_id, spki, key_algorithm, evidence, csr, created_us,
-              token_set)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+              token_set, key_origin)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(new.credential.as_str())
         .bind(number)
@@ -110,6 +112,7 @@ impl Store {
         .bind(new.csr_der.as_deref().unwrap_or_default())
         .bind(new.created.as_microsecond())
         .bind(&new.token_set)
+        .bind(new.origin.as_str())
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
@@ -195,6 +198,7 @@ fn version(row: &AnyRow) -> Result<Version, StoreError> {
             id: KeyId::from_bytes(key_id),
             spki_sha256: public.spki_sha256(),
         },
+        origin: word(row.try_get("key_origin")?)?,
         key_algorithm: row.try_get("key_algorithm")?,
         spki_der,
         evidence,

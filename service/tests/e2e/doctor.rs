@@ -49,6 +49,7 @@ fn tells_what_works_on_softhsm_and_leaves_nothing_behind() {
     ] {
         assert_eq!(tried(&report, key, usage, algorithm), result, "{algorithm}");
     }
+    assert_eq!(report["seen"]["import"]["result"], "works");
     let codes = codes(&report);
     assert_eq!(report["diagnosis"]["known_as"][0], "SoftHSM 2 (2.6.1)");
     assert!(codes.contains(&"softhsm-oaep-sha1-only") && codes.contains(&"ALGORITHM_NOT_OFFERED"));
@@ -105,6 +106,7 @@ fn knows_nss_for_what_it_is() {
         "nss-extractable-copy",
         "EVIDENCE_NOT_LOCAL",
         "MECHANISMS_NOT_LIMITED",
+        "IMPORT_FAILS",
     ] {
         assert!(codes.contains(&code), "{code}: {codes:?}");
     }

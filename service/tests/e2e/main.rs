@@ -18,6 +18,7 @@ mod enrolment;
 mod handshakes;
 mod house;
 mod jwt;
+mod keys;
 mod life;
 mod postgres;
 mod pretend;

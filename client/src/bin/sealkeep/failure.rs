@@ -243,6 +243,7 @@ fn way_out(error: &Error) -> Option<&'static str> {
             "the bank takes the new certificate right now; try again when the window is over"
         }
         "ROTATION_NOT_OPEN" => "begin one: sealkeep rotation start NAME --reason WHY",
+        "KEY_DESTROYED" => "`sealkeep audit list` shows what was attested before",
         "ROTATION_OPEN" => "`sealkeep rotation status` shows how far it is",
         "ROTATION_WITHOUT_VERSION" => {
             "enrol and install a version, then: sealkeep rotation attach NAME@N"

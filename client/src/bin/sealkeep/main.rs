@@ -20,6 +20,7 @@ mod explained;
 mod export;
 mod failure;
 mod files;
+mod key;
 mod monitoring;
 mod offline;
 mod pages;
@@ -72,6 +73,9 @@ enum Noun {
     /// Keys in the token and the certificates around them.
     #[command(subcommand)]
     Credential(credential::Verb),
+    /// Private keys, as the token describes them.
+    #[command(subcommand)]
+    Key(key::Verb),
     /// Banks as destinations.
     #[command(subcommand)]
     Bank(bank::Verb),
@@ -140,6 +144,7 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         Noun::Status => status::status(&connect()?).await,
         Noun::Whoami => access::whoami(&connect()?).await,
         Noun::Credential(verb) => verb.run(&connect()?).await,
+        Noun::Key(verb) => verb.run(&connect()?).await,
         Noun::Rotation(verb) => verb.run(&connect()?).await,
         // Files are read before anybody is asked, so that a typing error needs no service.
         Noun::Bank(verb) => verb.run(connect).await,
@@ -212,6 +217,7 @@ mod tests {
             "sealkeep approval reject 0123456789ab --reason no",
             "sealkeep credential list",
             "sealkeep credential show acme-seal",
+            "sealkeep key attest acme-seal@1",
             "sealkeep bank apply -f banks.toml --check",
             "sealkeep bank list",
             "sealkeep bank show ing-de",

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 use sealkeep_client::v1::{
-    Environment, Grant, KeyAlgorithm, Operation, Procedure, Purpose, Role, VersionState,
+    Environment, Grant, KeyAlgorithm, KeyOrigin, Operation, Procedure, Purpose, Role, VersionState,
 };
 
 /// Days of 24 hours.
@@ -41,6 +41,15 @@ pub(crate) fn environment(environment: i32) -> &'static str {
         Ok(Environment::Sandbox) => "sandbox",
         Ok(Environment::Production) => "production",
         Ok(Environment::Unspecified) => "",
+        Err(_) => "?",
+    }
+}
+
+pub(crate) fn key_origin(origin: i32) -> &'static str {
+    match KeyOrigin::try_from(origin) {
+        Ok(KeyOrigin::Generated) => "generated",
+        Ok(KeyOrigin::Imported) => "imported",
+        Ok(KeyOrigin::Unspecified) => "",
         Err(_) => "?",
     }
 }

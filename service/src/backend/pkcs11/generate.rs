@@ -18,7 +18,7 @@ use super::spki::{ED25519_NAME_DER, P256_OID_DER, P384_OID_DER, P521_OID_DER};
 use crate::backend::{BackendError, KeyEvidence, KeyId, KeySpec, KeyUsage};
 
 /// 65537, big-endian.
-const RSA_EXPONENT: &[u8] = &[1, 0, 1];
+pub(super) const RSA_EXPONENT: &[u8] = &[1, 0, 1];
 
 /// A pair as it was made.
 pub(super) struct Made {
@@ -62,7 +62,8 @@ pub(super) fn destroy(session: &TokenSession, pair: Pair) {
     }
 }
 
-fn judge(
+/// Whether a pair is what was asked for, protected, and of one piece.
+pub(super) fn judge(
     session: &TokenSession,
     id: KeyId,
     spec: KeySpec,
@@ -152,7 +153,12 @@ fn public_template(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> Ve
 }
 
 /// A key that signs, or decrypts, and does nothing else: one that does both, or unwraps, is an oracle for other keys.
-fn private_template(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> Vec<Attribute> {
+pub(super) fn private_template(
+    id: KeyId,
+    label: &str,
+    spec: KeySpec,
+    usage: KeyUsage,
+) -> Vec<Attribute> {
     let (decrypts, is_rsa) = (
         usage == KeyUsage::Decrypt,
         matches!(spec, KeySpec::Rsa { .. }),
@@ -172,8 +178,12 @@ fn private_template(id: KeyId, label: &str, spec: KeySpec, usage: KeyUsage) -> V
 }
 
 /// Optional in PKCS#11 v2.40 (sections 4.4 and 4.8): not every token has them.
-fn finer_attributes(session: &TokenSession, spec: KeySpec, usage: KeyUsage) -> Vec<Attribute> {
-    let mut finer = vec![Attribute::SignRecover(false), Attribute::Modifiable(false)];
+pub(super) fn finer_attributes(
+    session: &TokenSession,
+    spec: KeySpec,
+    usage: KeyUsage,
+) -> Vec<Attribute> {
+    let mut finer = vec![Attribute::SignRecover(false)];
     if !session.omits_copyable {
         finer.push(Attribute::Copyable(false));
     }
@@ -181,10 +191,12 @@ fn finer_attributes(session: &TokenSession, spec: KeySpec, usage: KeyUsage) -> V
         let allowed = mechanism::allowed(spec, usage);
         finer.push(Attribute::AllowedMechanisms(allowed));
     }
+    // Last: SoftHSM sets what it unwraps attribute by attribute, and this one ends that.
+    finer.push(Attribute::Modifiable(false));
     finer
 }
 
-fn is_about_the_template(fault: &Fault) -> bool {
+pub(super) fn is_about_the_template(fault: &Fault) -> bool {
     matches!(
         fault.rv(),
         Some(

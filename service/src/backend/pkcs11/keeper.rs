@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use sealkeep_profiles::algorithm::PublicKey;
 
 use super::decrypt::{self, DecryptInput};
-use super::generate;
+use super::generate::{self, Made};
+use super::import;
 use super::key_table::KnownKey;
 use super::link::Link;
 use super::objects::{self, Inventory, Verdict};
@@ -126,6 +128,36 @@ impl Keeper {
         // Tried again only while it is looked for an object of that id: a key whose birth was not told may be there.
         let make = |session: &TokenSession| generate::generate(session, id, label, spec, usage);
         let made = self.with_session_if(Fault::is_of_search, make)??;
+        tracing::info!(key = %id, %spec, "generated a key");
+        Ok(self.ready(made))
+    }
+
+    /// See [`Pkcs11Backend::import`](super::Pkcs11Backend::import).
+    pub(super) fn import(
+        &mut self,
+        id: KeyId,
+        label: &str,
+        public: &PublicKey,
+        private_key_info: &[u8],
+    ) -> Result<GeneratedKey, BackendError> {
+        let bring =
+            |session: &TokenSession| import::import(session, id, label, public, private_key_info);
+        let brought = self.with_session_if(Fault::is_of_search, bring);
+        let brought = brought.map_err(BackendError::from).and_then(|it| it);
+        let made = brought.inspect_err(|error| {
+            // An answer that was lost may have been a yes; whatever has this id now was not there before.
+            if !matches!(error, BackendError::KeyExists(_))
+                && let Err(left) = self.with_session(|session| import::sweep(session, id))
+            {
+                tracing::error!(key = %id, error = %left, "a key that was not imported may be in the token");
+            }
+        })?;
+        tracing::warn!(key = %id, "imported a key; copies of it may exist elsewhere");
+        Ok(self.ready(made))
+    }
+
+    /// Lets a new key sign.
+    fn ready(&self, made: Made) -> GeneratedKey {
         let generated = GeneratedKey {
             key: made.key.key_ref(),
             spki_der: made.key.public.spki_der().to_vec(),
@@ -133,8 +165,14 @@ impl Keeper {
             decrypts: made.decrypts,
         };
         self.link.keys.change(&[Arc::new(made.key)], &[]);
-        tracing::info!(key = %id, %spec, "generated a key");
-        Ok(generated)
+        generated
+    }
+
+    /// For a key that was ready when nobody waited for it any more.
+    pub(super) fn destroy_unwanted(&mut self, unwanted: GeneratedKey) {
+        if let Err(error) = self.destroy(&unwanted.key) {
+            tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
+        }
     }
 
     /// See [`KeyBackend::adopt`](crate::backend::KeyBackend::adopt).

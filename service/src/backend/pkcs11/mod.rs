@@ -21,6 +21,7 @@ mod counts;
 mod decrypt;
 pub mod doctor;
 mod generate;
+mod import;
 mod init_string;
 mod job_queue;
 mod keeper;
@@ -49,13 +50,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use sealkeep_profiles::algorithm::SignatureScheme;
+use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 use sealkeep_profiles::format::jwe::TokenWork;
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use self::climber::Climber;
 use self::job_queue::JobQueue;
-use self::keeper::{Keeper, TASKS_WAITING_MAX, Task};
+use self::keeper::{Keeper, TASKS_WAITING_MAX, Task, ask};
 use self::link::Link;
 use self::module::Module;
 use self::observer::Identity;
@@ -186,6 +188,34 @@ impl Pkcs11Backend {
     /// What has been done since the start.
     pub fn counts(&self) -> Counts {
         self.link.counters.counts()
+    }
+}
+
+impl Pkcs11Backend {
+    /// Brings a private key (PKCS#8, DER) into the token under `id`, and proves that it belongs to `public`. The bytes
+    /// are wiped when the token has them. The key says of itself that it was not made here.
+    ///
+    /// # Errors
+    /// As [`KeyBackend::generate`]; [`BackendError::KeyMismatch`] when the two do not belong together,
+    /// [`BackendError::SchemeUnsupported`] when the token cannot unwrap. Nothing stays in the token then.
+    pub fn import(
+        &self,
+        id: KeyId,
+        label: &str,
+        public: PublicKey,
+        private_key_info: Zeroizing<Vec<u8>>,
+        deadline: Instant,
+    ) -> BoxFuture<Result<GeneratedKey, BackendError>> {
+        let (waiter, answer) = waiter(deadline);
+        let label = label.to_owned();
+        ask(
+            &self.tasks,
+            deadline,
+            waiter,
+            move |keeper| keeper.import(id, &label, &public, &private_key_info),
+            Keeper::destroy_unwanted,
+        );
+        Box::pin(answer)
     }
 }
 

@@ -185,7 +185,7 @@ impl Fault {
     }
 
     /// The PKCS#11 name of the return code (`CKR_DEVICE_ERROR`).
-    fn rv_name(&self) -> String {
+    pub(super) fn rv_name(&self) -> String {
         match &self.0 {
             Error::Pkcs11(RvError::VendorDefined(code), _) => {
                 format!("CKR_VENDOR_DEFINED(0x{code:08x})")

@@ -3,9 +3,10 @@
 //! In: attribute values. Out: DER, in the one form that certificates carry too, so that its hash can be the pin.
 //! It never trusts a token's encoding: the elliptic-curve point comes as an OCTET STRING, and bare from some.
 
-use der::asn1::{BitStringRef, OctetStringRef, UintRef};
+use cryptoki::object::{Attribute, KeyType as ObjectType};
+use der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
 use der::{Decode, Encode, Sequence};
-use sealkeep_profiles::algorithm::PublicKey;
+use sealkeep_profiles::algorithm::{KeyType, PublicKey};
 
 use crate::backend::BackendError;
 
@@ -35,6 +36,13 @@ const UNCOMPRESSED: u8 = 0x04;
 struct RsaPublicKey<'a> {
     modulus: UintRef<'a>,
     exponent: UintRef<'a>,
+}
+
+/// RFC 5280 section 4.1.2.7.
+#[derive(Sequence)]
+struct SpkiRef<'a> {
+    _algorithm: AnyRef<'a>,
+    key: BitStringRef<'a>,
 }
 
 /// From `CKA_MODULUS` and `CKA_PUBLIC_EXPONENT`, both big-endian.
@@ -97,6 +105,42 @@ pub(super) fn of_edwards(params: &[u8], point: &[u8]) -> Result<PublicKey, Backe
     }
     let algorithm = sequence(ED25519_OID_DER);
     parse(&wrap(&algorithm, bare).map_err(|e| malformed("Ed25519 public key", &e))?)
+}
+
+/// The attributes of the public object of a key, the other way round. Empty for other types of keys.
+pub(super) fn attributes(public: &PublicKey) -> Vec<Attribute> {
+    let spki = public.spki_der();
+    let curve = |key_type, params: &[u8], point_bytes: usize| {
+        // Cannot fail: such a key ends in its point, and a point is shorter than an OCTET STRING may be.
+        let point = spki.get(spki.len().saturating_sub(point_bytes)..);
+        let point = OctetStringRef::new(point.unwrap_or_default()).and_then(|point| point.to_der());
+        vec![
+            Attribute::KeyType(key_type),
+            Attribute::EcParams(params.to_vec()),
+            Attribute::EcPoint(point.unwrap_or_default()),
+        ]
+    };
+    match public.key_type() {
+        KeyType::EcP256 => curve(ObjectType::EC, P256_OID_DER, 65),
+        KeyType::EcP384 => curve(ObjectType::EC, P384_OID_DER, 97),
+        KeyType::EcP521 => curve(ObjectType::EC, P521_OID_DER, 133),
+        KeyType::Ed25519 => curve(ObjectType::EC_EDWARDS, ED25519_NAME_DER, ED25519_KEY_BYTES),
+        KeyType::Rsa { .. } => rsa_attributes(spki),
+        _ => Vec::new(),
+    }
+}
+
+fn rsa_attributes(spki: &[u8]) -> Vec<Attribute> {
+    let numbers = |key: RsaPublicKey<'_>| {
+        vec![
+            Attribute::KeyType(ObjectType::RSA),
+            Attribute::Modulus(key.modulus.as_bytes().to_vec()),
+            Attribute::PublicExponent(key.exponent.as_bytes().to_vec()),
+        ]
+    };
+    let bits = SpkiRef::from_der(spki).map(|spki| spki.key.raw_bytes());
+    let key = bits.and_then(RsaPublicKey::from_der);
+    key.map(numbers).unwrap_or_default()
 }
 
 /// The point without the OCTET STRING around it, if there is one.

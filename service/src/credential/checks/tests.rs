@@ -124,6 +124,7 @@ fn version(key: &SoftwareKey, number: u32) -> Version {
             id: KeyId::random(),
             spki_sha256: public.spki_sha256(),
         },
+        origin: crate::domain::KeyOrigin::Generated,
         key_algorithm: "ec-p256".to_owned(),
         spki_der,
         evidence: KeyEvidence {

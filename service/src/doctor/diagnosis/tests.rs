@@ -82,6 +82,7 @@ fn healthy() -> Examination {
             key("ec-p256", &[("ecdsa-p256-sha256", WORKS)]),
             key("rsa-2048", &[("rsa-pss-sha256", WORKS)]),
         ],
+        import: WORKS,
     }
 }
 
@@ -144,6 +145,7 @@ fn every_fact_has_its_finding() {
         ("ALGORITHM_FAILS", Severity::Degraded, |it| {
             it.keys[1].algorithms[0].tried = fails();
         }),
+        ("IMPORT_FAILS", Severity::Note, |it| it.import = lacks()),
         ("SIGNATURE_SLOW", Severity::Note, |it| {
             it.keys[1].algorithms[0].tried = Trial::Works {
                 us: SIGNATURE_SLOW_US + 1,

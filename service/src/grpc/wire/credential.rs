@@ -5,11 +5,12 @@ use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::qualified::Psd2Statement;
 use sealkeep_proto::v1;
 
+use super::key::key_origin;
 use super::{environment_out, purpose_out, state, time};
 use crate::backend::KeyEvidence;
 use crate::backend::tokens::{Replica, ReplicaReport};
 use crate::credential::Finding;
-use crate::domain::{Credential, Version};
+use crate::domain::{Credential, KeyOrigin, Version};
 
 pub(in crate::grpc) fn credential(credential: &Credential) -> v1::Credential {
     v1::Credential {
@@ -21,8 +22,10 @@ pub(in crate::grpc) fn credential(credential: &Credential) -> v1::Credential {
 
 /// What a bank that encrypts to us has to know of a decryption version (RFC 7517 section 4); the thumbprint names it.
 fn encryption_jwk(version: &Version) -> String {
-    let (None, Ok(key)) = (
+    // Without a request, and made here: for decryption. Imported keys have certificates.
+    let (None, KeyOrigin::Generated, Ok(key)) = (
         &version.csr_der,
+        version.origin,
         PublicKey::from_spki_der(&version.spki_der),
     ) else {
         return String::new();
@@ -45,6 +48,7 @@ pub(in crate::grpc) fn version(version: &Version) -> v1::Version {
         protection: Some(protection(&version.evidence)),
         certificate: issued.map(|issued| certificate(issued.leaf())),
         encryption_jwk: encryption_jwk(version),
+        key_origin: key_origin(version.origin).into(),
         create_time: Some(time(version.created)),
         environment: issued
             .map_or(v1::Environment::Unspecified, |i| {

@@ -3,9 +3,9 @@
 //! In: wire messages. Out: tables and values. Never: a call; never protection of a key left unsaid.
 
 use crate::report::{pairs, table};
-use crate::words::{environment, left, purpose, rfc3339, short, state, time};
+use crate::words::{environment, key_origin, left, purpose, rfc3339, short, state, time};
 use jiff::Timestamp;
-use sealkeep_client::v1::{CertificateSummary, Credential, KeyProtection, Version};
+use sealkeep_client::v1::{CertificateSummary, Credential, KeyOrigin, KeyProtection, Version};
 use serde_json::{Value, json};
 
 pub(super) fn versions_table(credentials: &[Credential], now: Timestamp) -> String {
@@ -16,7 +16,7 @@ pub(super) fn versions_table(credentials: &[Credential], now: Timestamp) -> Stri
             short(&version.name),
             purpose(credential.purpose).to_owned(),
             state(version.state).to_owned(),
-            version.key_algorithm.clone(),
+            key(version),
             rfc3339(end),
             left(end, now),
             roles.unwrap_or_default(),
@@ -56,7 +56,7 @@ pub(super) fn details(version: &Version, now: Timestamp) -> String {
         ("environment", environment(version.environment).to_owned()),
         (
             "key",
-            format!("{} in token {}", version.key_algorithm, version.token),
+            format!("{} in token {}", key(version), version.token),
         ),
         (
             "",
@@ -83,6 +83,14 @@ pub(super) fn details(version: &Version, now: Timestamp) -> String {
         ]);
     }
     pairs(&rows)
+}
+
+/// The kind of key; one that was not made in the token says so wherever it is shown.
+fn key(version: &Version) -> String {
+    match version.key_origin() {
+        KeyOrigin::Imported => format!("{} (imported)", version.key_algorithm),
+        _ => version.key_algorithm.clone(),
+    }
 }
 
 fn protection(protection: &KeyProtection) -> String {
@@ -115,7 +123,7 @@ pub(super) fn version_line(version: &Version) -> String {
     let row = [
         short(&version.name),
         state(version.state).to_owned(),
-        version.key_algorithm.clone(),
+        key(version),
         rfc3339(end),
         roles,
     ];
@@ -173,6 +181,7 @@ pub(super) fn version_json(version: &Version) -> Value {
         "state": state(version.state),
         "environment": environment(version.environment),
         "key_algorithm": version.key_algorithm,
+        "key_origin": key_origin(version.key_origin),
         "spki_sha256": version.spki_sha256,
         "token": version.token,
         "protection": protection,
@@ -226,5 +235,17 @@ mod tests {
             text.contains("acme-seal@1  seal     requested  rsa-2048"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_imported_key_is_called_so() {
+        let mut version = Version {
+            key_algorithm: "rsa-2048".into(),
+            ..Default::default()
+        };
+        version.set_key_origin(KeyOrigin::Imported);
+        assert_eq!(key(&version), "rsa-2048 (imported)");
+        assert!(version_line(&version).contains("(imported)"));
+        assert_eq!(version_json(&version)["key_origin"], "imported");
     }
 }

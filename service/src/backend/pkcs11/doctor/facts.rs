@@ -17,6 +17,8 @@ pub struct Examination {
     pub search: SearchFacts,
     /// The kinds of keys, each made, used and destroyed.
     pub keys: Vec<KeyFacts>,
+    /// Whether a key from outside comes in wrapped, tried with `ec-p256`.
+    pub import: Trial,
 }
 
 /// What the library says of itself (PKCS#11 v2.40 section 3.1, `CK_INFO`).

@@ -101,6 +101,7 @@ pub fn examine(
         keys: kinds
             .map(|(spec, usage)| probe::key(&visit, *spec, *usage))
             .collect(),
+        import: probe::import(&visit),
     })
 }
 

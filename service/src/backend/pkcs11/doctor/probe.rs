@@ -6,11 +6,15 @@
 use cryptoki::error::RvError;
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::AttributeType;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use sealkeep_profiles::algorithm::SignatureScheme;
 use sealkeep_profiles::format::jwe::KeyManagement;
+use zeroize::Zeroizing;
 
 use super::{AlgorithmFacts, KeyFacts, PointForm, Trial, Visit, since};
 use crate::backend::pkcs11::generate::{self, Made};
+use crate::backend::pkcs11::import;
 use crate::backend::pkcs11::key_table::KnownKey;
 use crate::backend::pkcs11::mechanism::SignInput;
 use crate::backend::pkcs11::objects::{self, Inventory};
@@ -172,6 +176,37 @@ fn enforced(visit: &Visit, made: &Made) -> Option<bool> {
     };
     let session = visit.session().ok()?;
     Some(session.sign(&left_out, made.key.handle, MESSAGE).is_err())
+}
+
+/// A key that was made for this, brought in and destroyed.
+pub(super) fn import(visit: &Visit) -> Trial {
+    let id = KeyId::random();
+    let begun = monotonic();
+    let brought = bring(visit, id);
+    let us = since(begun);
+    // Whatever the answer was: a lost one may have been a yes.
+    let swept = visit
+        .session()
+        .and_then(|session| import::sweep(&session, id));
+    if let Err(fault) = swept {
+        tracing::error!(%fault, key = %id, label = LABEL, "a test key may stay in the token");
+    }
+    match brought {
+        Ok(()) => Trial::Works { us },
+        Err(trouble) => trouble.into(),
+    }
+}
+
+fn bring(visit: &Visit, id: KeyId) -> Result<(), Trouble> {
+    let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
+    let made = made.map_err(|_| Trouble::Wrong("the system has no randomness"))?;
+    let key = Zeroizing::new(made.as_ref().to_vec());
+    let public =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key, &SystemRandom::new());
+    let public = public.map_err(|_| Trouble::Wrong("the test key is none"))?;
+    let public = spki::of_ec(spki::P256_OID_DER, public.public_key().as_ref())?;
+    import::import(&visit.session()?, id, LABEL, &public, &key)??;
+    Ok(())
 }
 
 fn remove(visit: &Visit, id: KeyId) {

@@ -81,6 +81,7 @@ impl Simulation {
             token_set: "main".to_owned(),
             key_id: KeyId::random(),
             spki_der: leaf.public_key().spki_der().to_vec(),
+            origin: crate::domain::KeyOrigin::Generated,
             key_algorithm: "ec-p256".to_owned(),
             evidence: KeyEvidence {
                 sensitive: true,
