@@ -10,7 +10,8 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose,
     KeyUsagePurpose, SanType,
 };
-use sealkeep_profiles::algorithm::{self, KeyType, PublicKey, SignatureScheme};
+use sealkeep_cmp::signature::{self, plain_scheme};
+use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 
 use crate::backend::BackendError;
 use crate::domain::Purpose;
@@ -122,12 +123,13 @@ where
 {
     subject.check(purpose)?;
     let key = PublicKey::from_spki_der(spki_der).map_err(encoding)?;
-    let (scheme, algorithm) = plain(key.key_type()).ok_or_else(|| encoding("key type"))?;
+    let scheme = plain_scheme(key.key_type()).ok_or_else(|| encoding("key type"))?;
+    let algorithm = signature::identifier(scheme).ok_or_else(|| encoding("key type"))?;
     let to_be_signed = request_info(subject, purpose, spki_der)?;
     let raw = sign(scheme, scheme.token_input(&to_be_signed)).await?;
     key.verify(scheme, &to_be_signed, &raw)
         .map_err(|_| CsrError::SelfVerification)?;
-    let signature = wire_form(scheme, &raw)?;
+    let signature = signature::to_wire(scheme, &raw).map_err(encoding)?;
     let request = CertificationRequest {
         info: AnyRef::from_der(&to_be_signed).map_err(encoding)?,
         algorithm: AnyRef::from_der(algorithm).map_err(encoding)?,
@@ -173,15 +175,6 @@ fn encoding(problem: impl std::fmt::Display) -> CsrError {
     CsrError::Encoding(problem.to_string())
 }
 
-/// What X.509 carries: ECDSA as DER, RSA as it is.
-fn wire_form(scheme: SignatureScheme, raw: &[u8]) -> Result<Vec<u8>, CsrError> {
-    if scheme.is_ecdsa() {
-        algorithm::ecdsa_raw_to_der(raw).map_err(|_| CsrError::SelfVerification)
-    } else {
-        Ok(raw.to_vec())
-    }
-}
-
 fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, CsrError> {
     let fault = |field| {
         move |e: rcgen::Error| CsrError::Subject {
@@ -222,35 +215,6 @@ fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, 
         }
     }
     Ok(params)
-}
-
-/// The scheme that proves possession of a key. PKCS#1 v1.5 for RSA: many QTSPs refuse RSA-PSS requests.
-pub(super) fn plain_scheme(key_type: KeyType) -> Option<SignatureScheme> {
-    plain(key_type).map(|(scheme, _)| scheme)
-}
-
-/// The scheme with its AlgorithmIdentifier (RFC 4055 section 5, RFC 5758 section 3.2, RFC 8410 section 3), DER.
-fn plain(key_type: KeyType) -> Option<(SignatureScheme, &'static [u8])> {
-    Some(match key_type {
-        KeyType::Rsa { .. } => (
-            SignatureScheme::RsaPkcs1Sha256,
-            b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
-        ),
-        KeyType::EcP256 => (
-            SignatureScheme::EcdsaP256Sha256,
-            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02",
-        ),
-        KeyType::EcP384 => (
-            SignatureScheme::EcdsaP384Sha384,
-            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
-        ),
-        KeyType::EcP521 => (
-            SignatureScheme::EcdsaP521Sha512,
-            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04",
-        ),
-        KeyType::Ed25519 => (SignatureScheme::Ed25519, b"\x30\x05\x06\x03\x2b\x65\x70"),
-        _ => return None,
-    })
 }
 
 /// PEM armour for a request.

@@ -4,7 +4,6 @@
 //! certificate installed that a check blocks, half of a change.
 
 mod checks;
-pub mod cmp;
 mod csr;
 mod enrol;
 pub mod enrolment;
@@ -108,6 +107,11 @@ pub enum CredentialError {
         /// Which way it went.
         enroller: Name,
     },
+    /// Two persons decide about a revocation, here first.
+    #[error(
+        "{0} is not revoked here; `sealkeep credential revoke` takes two officers, then ask the QTSP"
+    )]
+    NotRevoked(VersionId),
     /// There is nothing to withdraw.
     #[error("no request of {0} is with a QTSP")]
     EnrolmentClosed(VersionId),
