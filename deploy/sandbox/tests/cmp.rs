@@ -16,7 +16,7 @@ use sealkeep_profiles::roles::Role;
 use sealkeep_sandbox::clock::Clock;
 use sealkeep_sandbox::files;
 use sealkeep_sandbox::key::KeyKind;
-use sealkeep_sandbox::qtsp::{CmpDesk, CmpServer, Qtsp};
+use sealkeep_sandbox::qtsp::{CmpDesk, CmpServer, Qtsp, Reason};
 
 /// Identity of a seal, as `openssl req` takes it.
 const SUBJECT: &str =
@@ -39,7 +39,7 @@ impl Desk {
             secret: "sesame".to_owned().into(),
         };
         let roles = [Role::PSP_AI, Role::PSP_PI];
-        let desk = CmpDesk::open(qtsp, account, &roles, questions, now).unwrap();
+        let desk = CmpDesk::open(folder.path(), account, &roles, questions, now).unwrap();
         let certificate = desk.server_certificate_pem();
         files::write_public(&folder.path().join("cmp.pem"), &certificate).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -132,6 +132,11 @@ fn renews_under_the_old_certificate_until_that_is_revoked() {
         new.public_key().spki_sha256()
     );
     desk.revoke().unwrap();
+    // The OCSP responder of the same folder knows.
+    let revoked = Qtsp::load(desk.folder.path()).unwrap().revoked();
+    assert_eq!(revoked.len(), 1);
+    assert_eq!(revoked[0].serial, old.serial_hex());
+    assert_eq!(revoked[0].reason, Reason::KeyCompromise);
     let again = desk.revoke().unwrap_err();
     assert!(again.contains("certRevoked"), "{again}");
     let distrusted = desk.renew().unwrap_err();

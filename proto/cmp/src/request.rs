@@ -16,7 +16,7 @@ use crate::wire::{
 /// id-regCtrl-oldCertID, RFC 4211 section 6.5.
 const OLD_CERT_ID: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.5.1.5");
 /// id-ce-cRLReasons, RFC 5280 section 5.3.1.
-const REASON_CODE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.21");
+pub(crate) const REASON_CODE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.21");
 const ENUMERATED: u8 = 0x0a;
 
 /// Something to ask for.

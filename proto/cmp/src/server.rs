@@ -9,6 +9,7 @@ use sealkeep_profiles::certificate::Certificate;
 
 use crate::body::{CERT_CONF, CP, ERROR, KUP, KUR, P10CR, PKI_CONF, POLL_REP, POLL_REQ, RP, RR};
 use crate::protection::{Account, Header, Outgoing, Speaker, authenticate, message};
+use crate::request::{REASON_CODE, Reason};
 use crate::status::{self, Status};
 use crate::wire::{Frame, Message, certificate_serial, explicit, integer, null, sequence};
 use crate::{CmpError, Random, mac, signature};
@@ -40,6 +41,8 @@ pub enum Ask {
     Revocation {
         /// The content of its serial number.
         serial: Vec<u8>,
+        /// Why.
+        reason: Reason,
     },
     /// Whether a request is ready.
     Poll {
@@ -244,7 +247,8 @@ fn ask(kind: u16, body: &Frame<'_>) -> Result<Ask, CmpError> {
                 .iter()
                 .find(|field| field.context_number() == Some(1));
             let serial = serial.ok_or_else(malformed)?.any.value().to_vec();
-            Ok(Ask::Revocation { serial })
+            let reason = reason(details.get(1))?;
+            Ok(Ask::Revocation { serial, reason })
         }
         POLL_REQ => {
             let id = first()?.fields()?.first().ok_or_else(malformed)?.number()?;
@@ -260,6 +264,22 @@ fn ask(kind: u16, body: &Frame<'_>) -> Result<Ask, CmpError> {
         }
         _ => Err(CmpError::Malformed("a body that is not answered here")),
     }
+}
+
+/// crlEntryDetails, as far as it says why; reasons that we do not know are none.
+fn reason(details: Option<&Frame<'_>>) -> Result<Reason, CmpError> {
+    let extensions = details.map(|details| details.fields()).transpose()?;
+    for extension in extensions.unwrap_or_default() {
+        let parts = extension.fields()?;
+        if parts.first().is_some_and(|p| p.is_object(&REASON_CODE)) {
+            let code = parts.last().and_then(|value| value.any.value().last());
+            let known = Reason::ALL
+                .into_iter()
+                .find(|known| Some(&known.code()) == code);
+            return Ok(known.unwrap_or(Reason::Unspecified));
+        }
+    }
+    Ok(Reason::Unspecified)
 }
 
 /// CertReqMsg, RFC 4211 section 3; the signature over its CertRequest is by the key in its template (section 4.1).

@@ -11,7 +11,7 @@ use sealkeep_client::v1::{self, EnrolmentState, KeyAlgorithm, Purpose};
 use sealkeep_cmp::Account;
 use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::clock::Clock;
-use sealkeep_sandbox::qtsp::{CmpDesk, CmpServer, Qtsp};
+use sealkeep_sandbox::qtsp::{CmpDesk, CmpServer};
 
 use crate::house::{House, OFFICER, SECOND, bank, payment, write_pin};
 use crate::watch::{sample, scrape_until};
@@ -317,9 +317,9 @@ async fn a_certificate_is_renewed_under_the_one_before_and_that_is_revoked() {
         reference: "kid1".to_owned(),
         secret: "sesame".to_owned().into(),
     };
-    let qtsp = Qtsp::load(&house.dir().join("qtsp")).unwrap();
+    let folder = house.dir().join("qtsp");
     let roles = [Psd2Role::PSP_AI, Psd2Role::PSP_PI];
-    let desk = CmpDesk::open(qtsp, account, &roles, 2, jiff::Timestamp::now()).unwrap();
+    let desk = CmpDesk::open(&folder, account, &roles, 2, jiff::Timestamp::now()).unwrap();
     std::fs::write(house.dir().join("cmp.pem"), desk.server_certificate_pem()).unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
     let server = CmpServer::start(listen, desk, Clock::system())

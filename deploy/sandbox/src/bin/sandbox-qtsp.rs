@@ -270,8 +270,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         } => {
             let secret = files::read(&secret_file)?.trim_end().to_owned().into();
             let account = Account { reference, secret };
-            let qtsp = Qtsp::load(&dir)?;
-            let desk = CmpDesk::open(qtsp, account, &roles, questions, now)?;
+            let desk = CmpDesk::open(&dir, account, &roles, questions, now)?;
             files::write_public(&dir.join("cmp.pem"), &desk.server_certificate_pem())?;
             speak(listen, desk)
         }

@@ -2,14 +2,18 @@
 //!
 //! In: a message and the time. Out: the message that answers it. A first request is believed under the secret of the
 //! account, a renewal under a certificate that was issued here and is not revoked. Everybody with the secret may order
-//! everything here, as at the counter. Never: a file, a socket; [`super::cmp_serve`] has the socket. What is open and what was
-//! issued is in memory, and forgotten when the process ends.
+//! everything here, as at the counter. What is revoked is written into the folder of the QTSP, so that its OCSP responder
+//! says so too. Never: a socket; [`super::cmp_serve`] has it. What is open and what was issued is in memory, and forgotten
+//! when the process ends.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use rcgen::SigningKey;
+use rustls_pki_types::CertificateDer;
+use sealkeep_cmp::request::Reason as Asked;
 use sealkeep_cmp::server::{Ask, Reply, Request, serial_of, turned_away};
 use sealkeep_cmp::signature::{identifier, plain_scheme};
 use sealkeep_cmp::{Account, CmpError, Outgoing, Speaker};
@@ -18,7 +22,7 @@ use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::roles::Role;
 use uuid::Uuid;
 
-use super::{Kind, Order, Qtsp, QtspError, SealUsage, SigningRequest};
+use super::{Kind, Order, Qtsp, QtspError, Reason, SealUsage, SigningRequest, build};
 use crate::files;
 use crate::key::{KeyKind, SoftwareKey};
 
@@ -31,6 +35,7 @@ const CHECK_AFTER_S: u32 = 1;
 #[derive(Debug)]
 pub struct CmpDesk {
     qtsp: Qtsp,
+    folder: PathBuf,
     account: Account,
     roles: Vec<Role>,
     /// How often a TPP has to ask before its certificate is ready.
@@ -43,14 +48,8 @@ pub struct CmpDesk {
 #[derive(Debug, Default)]
 struct State {
     open: HashMap<Vec<u8>, Open>,
-    /// By the content of their serial numbers.
-    issued: HashMap<Vec<u8>, Standing>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Standing {
-    Good,
-    Revoked,
+    /// Certificates by the content of their serial numbers.
+    issued: HashMap<Vec<u8>, CertificateDer<'static>>,
 }
 
 #[derive(Debug)]
@@ -72,18 +71,19 @@ enum Decision {
 }
 
 impl CmpDesk {
-    /// Opens the desk of a QTSP for one account, whose certificates say these roles. A TPP has to ask so often before its
+    /// Opens the desk of the QTSP in a folder for one account, whose certificates say these roles. A TPP has to ask so often before its
     /// certificate is ready.
     ///
     /// # Errors
     /// The desk's own certificate cannot be issued.
     pub fn open(
-        qtsp: Qtsp,
+        folder: &Path,
         account: Account,
         roles: &[Role],
         questions: u32,
         now: Timestamp,
     ) -> Result<Self, QtspError> {
+        let qtsp = Qtsp::load(folder)?;
         let server_key = SoftwareKey::generate(KeyKind::EcP256)?;
         let mut order = Order::new(Kind::Qsealc, &[Role::PSP_AS]);
         order.country = Some("FR".to_owned());
@@ -95,6 +95,7 @@ impl CmpDesk {
         Ok(Self {
             server_chain: chain.to_vec().iter().map(|der| der.to_vec()).collect(),
             qtsp,
+            folder: folder.to_owned(),
             account,
             roles: roles.to_vec(),
             questions,
@@ -161,8 +162,35 @@ impl CmpDesk {
     fn trusts(&self, signer: &Certificate) -> bool {
         let issuing = Certificate::from_der(self.qtsp.issuing());
         let ours = issuing.is_ok_and(|issuing| signer.verify_issued_by(&issuing).is_ok());
-        let serial = serial_of(signer.der()).unwrap_or_default();
-        ours && self.state().issued.get(&serial) != Some(&Standing::Revoked)
+        ours && matches!(self.is_revoked(signer), Ok(false))
+    }
+
+    /// Another process may have revoked it.
+    fn is_revoked(&self, certificate: &Certificate) -> Result<bool, QtspError> {
+        let serial = certificate.serial_hex();
+        let revoked = Qtsp::load(&self.folder)?.revoked();
+        Ok(revoked.iter().any(|one| one.serial == serial))
+    }
+
+    fn revoke(&self, serial: &[u8], reason: Reason, now: Timestamp) -> Decision {
+        let Some(der) = self.state().issued.get(serial).cloned() else {
+            return refuse("it was not issued here", "badCertId");
+        };
+        let revoked = || -> Result<bool, QtspError> {
+            let qtsp = Qtsp::load(&self.folder)?;
+            let certificate = Certificate::from_der(&der).map_err(build)?;
+            if self.is_revoked(&certificate)? {
+                return Ok(false);
+            }
+            qtsp.revoke(&der, reason, now)?;
+            qtsp.save(&self.folder)?;
+            Ok(true)
+        };
+        match revoked() {
+            Ok(true) => Decision::Plain(Reply::Revoked),
+            Ok(false) => refuse("it is revoked already", "certRevoked"),
+            Err(_) => refuse("it cannot be written down", "systemFailure"),
+        }
     }
 
     fn decide(&self, request: &Request, now: Timestamp) -> Decision {
@@ -189,15 +217,8 @@ impl CmpDesk {
                 }
             }
             Ask::Poll { id } => self.look(transaction, *id, now),
-            Ask::Confirmation { accepted } => self.conclude(transaction, *accepted),
-            Ask::Revocation { serial } => match self.state().issued.get_mut(serial) {
-                Some(standing) if *standing == Standing::Good => {
-                    *standing = Standing::Revoked;
-                    Decision::Plain(Reply::Revoked)
-                }
-                Some(_) => refuse("it is revoked already", "certRevoked"),
-                None => refuse("it was not issued here", "badCertId"),
-            },
+            Ask::Confirmation { accepted } => self.conclude(transaction, *accepted, now),
+            Ask::Revocation { serial, reason } => self.revoke(serial, reason_of(*reason), now),
         }
     }
 
@@ -277,7 +298,7 @@ impl CmpDesk {
         };
         let serial = serial_of(&chain.leaf).unwrap_or_default();
         let mut state = self.state();
-        state.issued.insert(serial.clone(), Standing::Good);
+        state.issued.insert(serial.clone(), chain.leaf.clone());
         state
             .open
             .insert(transaction.to_vec(), Open::Issued(serial));
@@ -286,15 +307,25 @@ impl CmpDesk {
     }
 
     /// What the TPP does not like is revoked (RFC 9810 section 5.3.18).
-    fn conclude(&self, transaction: &[u8], accepted: bool) -> Decision {
-        let mut state = self.state();
-        let Some(Open::Issued(serial)) = state.open.remove(transaction) else {
+    fn conclude(&self, transaction: &[u8], accepted: bool, now: Timestamp) -> Decision {
+        let open = self.state().open.remove(transaction);
+        let Some(Open::Issued(serial)) = open else {
             return refuse("nothing is to be confirmed", "certConfirmed");
         };
         if !accepted {
-            state.issued.insert(serial, Standing::Revoked);
+            let _ = self.revoke(&serial, Reason::Unspecified, now);
         }
         Decision::Plain(Reply::Confirmed)
+    }
+}
+
+fn reason_of(asked: Asked) -> Reason {
+    match asked {
+        Asked::Unspecified => Reason::Unspecified,
+        Asked::KeyCompromise => Reason::KeyCompromise,
+        Asked::AffiliationChanged => Reason::AffiliationChanged,
+        Asked::Superseded => Reason::Superseded,
+        Asked::CessationOfOperation => Reason::CessationOfOperation,
     }
 }
 
