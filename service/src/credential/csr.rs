@@ -2,16 +2,21 @@
 //!
 //! In: subject, purpose, public key, a way to have something signed. Out: DER that verifies under that key. The subject
 //! goes C, O, organizationIdentifier, CN; the country is a PrintableString, the rest UTF8String (EN 319 412-3). EU
-//! QTSPs take the PSD2 statement from the order, not from the CSR, so it is left out.
+//! QTSPs take the PSD2 statement from the order, so it is left out; directories that take it from the CSR (Open Banking UK)
+//! get it when somebody says what it is.
+
+use std::str::FromStr;
 
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Decode, Encode, Sequence};
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose,
-    KeyUsagePurpose, SanType,
+    CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType,
 };
 use sealkeep_cmp::signature::{self, plain_scheme};
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
+use sealkeep_profiles::qualified::{QcStatements, QcType, encode_qc_statements};
+use sealkeep_profiles::roles::{Role, RoleSet};
 
 use crate::backend::BackendError;
 use crate::domain::Purpose;
@@ -24,6 +29,9 @@ pub(super) const DNS_NAMES_MAX: usize = 32;
 /// OID 2.5.4.97, organizationIdentifier (X.520; EN 319 412-1 section 5.1.4).
 const ORGANIZATION_IDENTIFIER: [u64; 4] = [2, 5, 4, 97];
 
+/// OID id-pe-qcStatements (RFC 3739 section 3.2.6).
+const QC_STATEMENTS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 3];
+
 /// Whose certificate it will be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of CertificateSubject")]
@@ -33,6 +41,19 @@ pub struct Subject {
     pub organization_identifier: String,
     pub common_name: String,
     pub dns_names: Vec<String>,
+    pub psd2: Option<Psd2Wish>,
+}
+
+/// What the qcStatements of a request say (TS 119 495 section 5.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of RequestedPsd2Statement"
+)]
+pub struct Psd2Wish {
+    pub roles: Vec<String>,
+    pub nca_name: String,
+    pub nca_id: String,
 }
 
 /// Why there is no CSR.
@@ -198,6 +219,7 @@ fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, 
     name.push(DnType::CommonName, subject.common_name.as_str());
     let mut params = CertificateParams::default();
     params.distinguished_name = name;
+    params.custom_extensions = statements(subject, purpose)?.into_iter().collect();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     match purpose {
         Purpose::Seal => params.key_usages.push(KeyUsagePurpose::ContentCommitment),
@@ -217,6 +239,39 @@ fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, 
     Ok(params)
 }
 
+/// qcStatements, when the request is to have them: PSD2, and what kind of certificate it is (EN 319 412-5).
+fn statements(subject: &Subject, purpose: Purpose) -> Result<Option<CustomExtension>, CsrError> {
+    let Some(wish) = &subject.psd2 else {
+        return Ok(None);
+    };
+    let fault = |problem: String| CsrError::Subject {
+        field: "psd2",
+        problem,
+    };
+    let role = |word: &String| {
+        let unknown = || fault(format!("{word:?}: PSP_AS, PSP_PI, PSP_AI or PSP_IC"));
+        Role::from_str(word).map_err(|_| unknown())
+    };
+    let roles: RoleSet = wish.roles.iter().map(role).collect::<Result<_, _>>()?;
+    let content = encode_qc_statements(&QcStatements {
+        legal_person_syntax: true,
+        compliance: true,
+        sscd: false,
+        qc_type: match purpose {
+            Purpose::Transport => Some(QcType::Web),
+            Purpose::Seal => Some(QcType::Eseal),
+            Purpose::Decryption => None,
+        },
+        pds: Vec::new(),
+        psd2: Some((roles, wish.nca_name.clone(), wish.nca_id.clone())),
+    });
+    let content = content.map_err(|error| fault(error.to_string()))?;
+    Ok(Some(CustomExtension::from_oid_content(
+        &QC_STATEMENTS,
+        content,
+    )))
+}
+
 /// PEM armour for a request.
 pub(super) fn pem(csr_der: &[u8]) -> String {
     armour("CERTIFICATE REQUEST", csr_der)
@@ -233,3 +288,6 @@ pub(crate) fn armour(label: &str, der: &[u8]) -> String {
     }
     pem + &format!("-----END {label}-----\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ pub mod state;
 
 pub use checks::{Finding, TrustAnchors, TrustError};
 pub(crate) use csr::armour;
-pub use csr::{CsrError, Subject};
+pub use csr::{CsrError, Psd2Wish, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
 pub use install::{Activated, Installed};
 pub use life::Stopped;
@@ -113,7 +113,7 @@ pub enum CredentialError {
     )]
     NotRevoked(VersionId),
     /// There is nothing to withdraw.
-    #[error("no request of {0} is with a QTSP")]
+    #[error("no request of {0} is with a QTSP or has failed")]
     EnrolmentClosed(VersionId),
     /// The approval it takes was not made.
     #[error(transparent)]
