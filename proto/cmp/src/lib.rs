@@ -16,13 +16,14 @@
 //! | [`protection`] | who speaks, and how one is sure of it: a shared secret or a certificate |
 //! | [`request`] | the bodies that ask |
 //! | [`server`] | the other side, as much of it as a pretend QTSP needs |
-//! | `status`, `wire`, `mac`, [`signature`] | words of refusal, bytes, algorithms |
+//! | `status`, `wire`, `quoted`, `mac`, [`signature`] | words of refusal, bytes, algorithms |
 //!
 //! Bodies are told apart by their tags (RFC 9810 section 5.1.2). The frames are read and written here: the protection is
 //! over the bytes as they were sent, which a decoder that encodes again does not give back.
 
 mod mac;
 pub mod protection;
+mod quoted;
 pub mod request;
 pub mod server;
 pub mod signature;

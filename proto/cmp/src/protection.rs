@@ -7,10 +7,8 @@ use sealkeep_profiles::certificate::Certificate;
 use secrecy::SecretString;
 
 use crate::mac::{self, Protection};
-use crate::wire::{
-    Message, SEQUENCE, bits, certificate_subject, explicit, integer, octets, sequence,
-    subject_key_identifier, tlv,
-};
+use crate::quoted::{certificate_subject, subject_key_identifier};
+use crate::wire::{Message, SEQUENCE, bits, explicit, integer, octets, sequence, tlv};
 use crate::{CmpError, Random, signature};
 
 /// cmp2000, the version of messages without EnvelopedData (RFC 9810 section 7).

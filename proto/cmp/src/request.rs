@@ -7,10 +7,10 @@ use der::asn1::ObjectIdentifier;
 
 use crate::CmpError;
 use crate::body::{KUR, P10CR, RR};
+use crate::quoted::{Certification, certificate_issuer, certificate_serial};
 use crate::server::serial_of;
 use crate::wire::{
-    Certification, bits, certificate_issuer, certificate_serial, explicit, implicit,
-    implicit_bytes, integer, object, octets, sequence, tlv,
+    bits, explicit, implicit, implicit_bytes, integer, object, octets, sequence, tlv,
 };
 
 /// id-regCtrl-oldCertID, RFC 4211 section 6.5.

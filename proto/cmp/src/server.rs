@@ -9,9 +9,10 @@ use sealkeep_profiles::certificate::Certificate;
 
 use crate::body::{CERT_CONF, CP, ERROR, KUP, KUR, P10CR, PKI_CONF, POLL_REP, POLL_REQ, RP, RR};
 use crate::protection::{Account, Header, Outgoing, Speaker, authenticate, message};
+use crate::quoted::certificate_serial;
 use crate::request::{REASON_CODE, Reason};
 use crate::status::{self, Status};
-use crate::wire::{Frame, Message, certificate_serial, explicit, integer, null, sequence};
+use crate::wire::{Frame, Message, explicit, integer, null, sequence};
 use crate::{CmpError, Random, mac, signature};
 
 /// Largest message, bytes.

@@ -49,6 +49,9 @@ const FAILURES: [&str; 27] = [
 /// Failures that pass by themselves.
 const PASSING: [&str; 3] = ["timeNotAvailable", "systemUnavail", "systemFailure"];
 
+/// The failure that is none to whoever wants a certificate revoked.
+const REVOKED: &str = "certRevoked";
+
 /// What a status says.
 #[derive(Debug)]
 pub(crate) enum Status {
@@ -63,6 +66,8 @@ pub(crate) struct Refusal {
     pub(crate) words: String,
     /// Whether asking again may help.
     pub(crate) passes: bool,
+    /// The certificate is revoked already.
+    pub(crate) is_revoked: bool,
 }
 
 impl Refusal {
@@ -96,7 +101,7 @@ pub(crate) fn refusal(status: Option<&Frame<'_>>) -> Refusal {
             words.push(String::from_utf8_lossy(text.any.value()).into_owned());
         }
     }
-    let mut passes = false;
+    let (mut passes, mut is_revoked) = (false, false);
     for field in fields.iter().filter(|field| field.is(Tag::BitString)) {
         let bits = field.any.value().get(1..).unwrap_or_default();
         let set = |at: &usize| {
@@ -105,6 +110,7 @@ pub(crate) fn refusal(status: Option<&Frame<'_>>) -> Refusal {
         };
         for at in (0..FAILURES.len()).filter(set) {
             passes |= PASSING.contains(&FAILURES[at]);
+            is_revoked |= FAILURES[at] == REVOKED;
             words.push(FAILURES[at].to_owned());
         }
     }
@@ -113,7 +119,11 @@ pub(crate) fn refusal(status: Option<&Frame<'_>>) -> Refusal {
     }
     let words = words.join(", ").replace(char::is_control, " ");
     let words = words.chars().take(WORDS_CHARS_MAX).collect();
-    Refusal { words, passes }
+    Refusal {
+        words,
+        passes,
+        is_revoked,
+    }
 }
 
 /// Writes a PKIStatusInfo that grants or says to wait.

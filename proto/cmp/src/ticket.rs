@@ -271,6 +271,8 @@ fn revoked(message: &Message<'_>) -> Result<Step, CmpError> {
     match status::read(&statuses)? {
         Status::Granted => Ok(Step::Revoked),
         Status::Waiting => Err(malformed),
+        // The answer to an earlier request was lost.
+        Status::Refused(refusal) if refusal.is_revoked => Ok(Step::Revoked),
         Status::Refused(refusal) => Err(refusal.into_error()),
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Re
         ];
         (labels, count)
     });
-    let help = "Requests for certificates that are still wanted: with a QTSP, or failed";
+    let help = "What QTSPs are asked for and is still wanted: pending, or failed";
     gauges(encoder, "enrolments", help, None, counts)?;
     let mut times = |name: &str, help: &str, at: fn(&Enrolment) -> Timestamp| {
         let pending = wanted.iter().filter(|e| e.state == EnrolmentState::Pending);

@@ -251,6 +251,8 @@ async fn an_enrolment_that_cannot_succeed_ends_with_the_reason_and_installs_noth
         assert!(ended.detail.contains(words), "{ended:?}");
     }
     assert_eq!(house.records("enrolment.failed").await.len(), 2);
+    let withdrawn = house.withdraw("other").await.unwrap();
+    assert_eq!(withdrawn.state(), EnrolmentState::Withdrawn);
     assert!(house.records("credential.install").await.is_empty());
 }
 
@@ -375,10 +377,10 @@ async fn a_certificate_is_renewed_under_the_one_before_and_that_is_revoked() {
         .await;
     assert_eq!(done.state(), EnrolmentState::Revoked, "{done:?}");
     assert_eq!(house.records("enrolment.revoked").await.len(), 1);
+    // The answer may have been lost: asking again does no harm.
     house.request_revocation("seal", "desk").await.unwrap();
     let again = house
         .enrolment(|e| e.is_revocation && e.state() != EnrolmentState::Pending)
         .await;
-    assert_eq!(again.state(), EnrolmentState::Failed);
-    assert!(again.detail.contains("certRevoked"), "{again:?}");
+    assert_eq!(again.state(), EnrolmentState::Revoked, "{again:?}");
 }

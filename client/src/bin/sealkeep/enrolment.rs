@@ -39,7 +39,7 @@ pub(crate) enum Verb {
         #[arg(long, value_enum)]
         reason: Reason,
     },
-    /// Give an open one up, so that another way can be taken; the QTSP is not told.
+    /// Give up one that is pending or failed, so that another way can be taken; the QTSP is not told.
     Withdraw {
         /// NAME@VERSION.
         #[arg(value_parser = numbered_version)]

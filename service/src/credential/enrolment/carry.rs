@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealkeep_cmp::request::Reason;
 use serde_json::json;
 
 use super::decide::{Waiting, after};
@@ -15,7 +16,9 @@ use crate::audit::Event;
 use crate::clock;
 use crate::credential::CredentialError;
 use crate::credential::csr::armour;
-use crate::domain::{Credential, Enrolment, EnrolmentState, Version, VersionState, Wish};
+use crate::domain::{
+    Credential, Enrolment, EnrolmentState, RevocationReason, Version, VersionState, Wish,
+};
 use crate::registry::{ChangeError, Registry};
 use crate::world::Snapshot;
 
@@ -164,7 +167,7 @@ impl Registry {
                 let certificate = issued.leaf().der().to_vec();
                 Errand::Revocation {
                     certificate,
-                    reason: reason.into(),
+                    reason: given(reason),
                 }
             }
         };
@@ -195,6 +198,21 @@ impl Registry {
             Err(error) => EnrolError::Never(error.to_string()),
         };
         after(enrolment, Err(error), self.clock.now())
+    }
+}
+
+/// The reasons that a TPP may give; what an issuer alone can know is left unsaid.
+fn given(reason: RevocationReason) -> Reason {
+    match reason {
+        RevocationReason::KeyCompromise => Reason::KeyCompromise,
+        RevocationReason::AffiliationChanged => Reason::AffiliationChanged,
+        RevocationReason::Superseded => Reason::Superseded,
+        RevocationReason::CessationOfOperation => Reason::CessationOfOperation,
+        RevocationReason::Unspecified
+        | RevocationReason::CaCompromise
+        | RevocationReason::CertificateHold
+        | RevocationReason::PrivilegeWithdrawn
+        | RevocationReason::AaCompromise => Reason::Unspecified,
     }
 }
 

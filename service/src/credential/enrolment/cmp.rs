@@ -20,14 +20,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::SignedDuration;
 use ring::rand::{SecureRandom, SystemRandom};
-use sealkeep_cmp::request::{self, Reason, Update};
+use sealkeep_cmp::request::{self, Update};
 use sealkeep_cmp::{ANSWER_BYTES_MAX, Account, CmpError, Outgoing, Peer, Speaker, Step, Ticket};
 use sealkeep_profiles::certificate::Certificate;
 use serde::{Deserialize, Serialize};
 
 use super::{EnrolError, Enroller, Errand, Order, Progress, Signer};
 use crate::backend::BoxFuture;
-use crate::domain::RevocationReason;
 
 /// How long one exchange may take, seconds.
 const EXCHANGE_TIMEOUT_S: u64 = 30;
@@ -225,18 +224,6 @@ impl Desk {
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
         let body = body.collect().await.map_err(later)?;
         Ok(body.to_bytes().to_vec())
-    }
-}
-
-impl From<RevocationReason> for Reason {
-    fn from(reason: RevocationReason) -> Self {
-        match reason {
-            RevocationReason::Unspecified => Self::Unspecified,
-            RevocationReason::KeyCompromise => Self::KeyCompromise,
-            RevocationReason::AffiliationChanged => Self::AffiliationChanged,
-            RevocationReason::Superseded => Self::Superseded,
-            RevocationReason::CessationOfOperation => Self::CessationOfOperation,
-        }
     }
 }
 

@@ -92,12 +92,12 @@ impl Registry {
     ) -> Option<Signer> {
         let public = PublicKey::from_spki_der(&version.spki_der).ok()?;
         let scheme = plain_scheme(public.key_type())?;
-        let (audit, backend) = (self.audit.clone(), self.backend.clone());
-        let (key, id) = (version.key.clone(), version.id.clone());
+        let (audit, tokens) = (self.audit.clone(), self.tokens.clone());
+        let (key, id) = (version.key, version.id.clone());
         let (wanted, author) = (wanted.to_string(), author.clone());
         let sign: Sign = Arc::new(move |message| {
-            let (audit, backend) = (audit.clone(), backend.clone());
-            let (key, public, author) = (key.clone(), public.clone(), author.clone());
+            let (audit, tokens) = (audit.clone(), tokens.clone());
+            let (public, author) = (public.clone(), author.clone());
             let data = json!({
                 "version": id.to_string(),
                 "for": wanted,
@@ -110,8 +110,8 @@ impl Registry {
                 recorded.await.map_err(|error| later(&error))?;
                 let deadline = clock::monotonic() + Duration::from_secs(SIGN_TIMEOUT_S);
                 let input = scheme.token_input(&message);
-                let raw = backend.sign(&key, scheme, &input, deadline).await;
-                let raw = raw.map_err(|error| later(&error))?;
+                let raw = tokens.sign(&key, scheme, &input, deadline).await;
+                let raw = raw.map_err(|error| later(&error))?.bytes;
                 let verified = public.verify(scheme, &message, &raw);
                 verified.map_err(|_| later(&"the token signed with another key"))?;
                 to_wire(scheme, &raw).map_err(|error| later(&error))

@@ -94,7 +94,8 @@ impl Registry {
         Ok(enrolment)
     }
 
-    /// Gives an open enrolment up, so that another way can be taken. The QTSP is not told.
+    /// Gives an enrolment up that is open or failed: another way can be taken, and nobody is told of it any more. The QTSP
+    /// is not told.
     pub async fn withdraw(
         &self,
         who: &CallerName,
@@ -102,7 +103,10 @@ impl Registry {
     ) -> Result<Enrolment, CredentialError> {
         let _turn = self.turn().await;
         let version = self.numbered(name)?;
-        let Some(mut enrolment) = self.open_enrolment(&version).await? else {
+        let all = self.world.store().unsettled_enrolments().await;
+        let mut all = all.map_err(ChangeError::from)?.into_iter();
+        let found = all.find(|e| e.version == version.id && e.state != EnrolmentState::Withdrawn);
+        let Some(mut enrolment) = found else {
             return Err(CredentialError::EnrolmentClosed(version.id.clone()));
         };
         enrolment.state = EnrolmentState::Withdrawn;
