@@ -19,6 +19,7 @@
 //! | [`backend`] | what holds keys: one token, or several that act as one | see a message, only digests of what was prepared |
 //! | [`credential`], [`bank`], [`access`] | what officers change, through [`registry`] | change by halves |
 //! | [`credential::revocation`] | whether issuers have revoked what is ours | stop anything because nobody answers |
+//! | [`credential::enrolment`] | what QTSPs are asked for, and what comes of it | hand a key to a protocol |
 //! | [`watch`] | what ends when, and who is told | decide about a signature |
 //! | [`metrics`] | what monitoring sees | let a label grow with traffic |
 //! | [`publication`] | our seal certificates, where banks fetch them | list them |
@@ -54,7 +55,8 @@
 //!
 //! **No door signs a digest that it did not compute or fully understand.** Requests are structured. TLS keys sign what
 //! parses as a client CertificateVerify and nothing else; seal keys sign what a profile lays out and nothing else. A test
-//! over the API's descriptor set keeps it so.
+//! over the API's descriptor set keeps it so. Beside that a key signs its own request for a certificate, and what CMP lays
+//! out for a QTSP ([`credential::enrolment`]); no caller has a hand in either.
 //!
 //! **Every signature is verified before it leaves**, under the certificate's public key: against a token that mixes up
 //! handles after a reconnect, and against faults in the middle of an RSA operation.

@@ -7,6 +7,8 @@
 //! Serves ETSI EN 319 412-3 (seals), EN 319 412-4 (web), TS 119 495 (PSD2).
 
 mod ca;
+mod cmp;
+mod cmp_serve;
 mod crl;
 mod csr;
 mod extensions;
@@ -24,6 +26,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyUsageP
 use rustls_pki_types::CertificateDer;
 use sealkeep_profiles::certificate::Certificate;
 
+pub use self::cmp::CmpDesk;
+pub use self::cmp_serve::CmpServer;
 pub use self::crl::CrlKind;
 pub use self::csr::{RequestError, SigningRequest};
 pub use self::order::{Authority, Kind, Oddities, Order, SealUsage};

@@ -2,15 +2,21 @@
 //!
 //! In: subject, purpose, public key, a way to have something signed. Out: DER that verifies under that key. The subject
 //! goes C, O, organizationIdentifier, CN; the country is a PrintableString, the rest UTF8String (EN 319 412-3). EU
-//! QTSPs take the PSD2 statement from the order, not from the CSR, so it is left out.
+//! QTSPs take the PSD2 statement from the order, so it is left out; directories that take it from the CSR (Open Banking UK)
+//! get it when somebody says what it is.
+
+use std::str::FromStr;
 
 use der::asn1::{AnyRef, BitStringRef};
 use der::{Decode, Encode, Sequence};
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose,
-    KeyUsagePurpose, SanType,
+    CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType,
 };
-use sealkeep_profiles::algorithm::{self, KeyType, PublicKey, SignatureScheme};
+use sealkeep_cmp::signature::{self, plain_scheme};
+use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
+use sealkeep_profiles::qualified::{QcStatements, QcType, encode_qc_statements};
+use sealkeep_profiles::roles::{Role, RoleSet};
 
 use crate::backend::BackendError;
 use crate::domain::Purpose;
@@ -23,6 +29,9 @@ pub(super) const DNS_NAMES_MAX: usize = 32;
 /// OID 2.5.4.97, organizationIdentifier (X.520; EN 319 412-1 section 5.1.4).
 const ORGANIZATION_IDENTIFIER: [u64; 4] = [2, 5, 4, 97];
 
+/// OID id-pe-qcStatements (RFC 3739 section 3.2.6).
+const QC_STATEMENTS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 3];
+
 /// Whose certificate it will be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are those of CertificateSubject")]
@@ -32,6 +41,19 @@ pub struct Subject {
     pub organization_identifier: String,
     pub common_name: String,
     pub dns_names: Vec<String>,
+    pub psd2: Option<Psd2Wish>,
+}
+
+/// What the qcStatements of a request say (TS 119 495 section 5.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of RequestedPsd2Statement"
+)]
+pub struct Psd2Wish {
+    pub roles: Vec<String>,
+    pub nca_name: String,
+    pub nca_id: String,
 }
 
 /// Why there is no CSR.
@@ -122,12 +144,13 @@ where
 {
     subject.check(purpose)?;
     let key = PublicKey::from_spki_der(spki_der).map_err(encoding)?;
-    let (scheme, algorithm) = plain(key.key_type()).ok_or_else(|| encoding("key type"))?;
+    let scheme = plain_scheme(key.key_type()).ok_or_else(|| encoding("key type"))?;
+    let algorithm = signature::identifier(scheme).ok_or_else(|| encoding("key type"))?;
     let to_be_signed = request_info(subject, purpose, spki_der)?;
     let raw = sign(scheme, scheme.token_input(&to_be_signed)).await?;
     key.verify(scheme, &to_be_signed, &raw)
         .map_err(|_| CsrError::SelfVerification)?;
-    let signature = wire_form(scheme, &raw)?;
+    let signature = signature::to_wire(scheme, &raw).map_err(encoding)?;
     let request = CertificationRequest {
         info: AnyRef::from_der(&to_be_signed).map_err(encoding)?,
         algorithm: AnyRef::from_der(algorithm).map_err(encoding)?,
@@ -173,15 +196,6 @@ fn encoding(problem: impl std::fmt::Display) -> CsrError {
     CsrError::Encoding(problem.to_string())
 }
 
-/// What X.509 carries: ECDSA as DER, RSA as it is.
-fn wire_form(scheme: SignatureScheme, raw: &[u8]) -> Result<Vec<u8>, CsrError> {
-    if scheme.is_ecdsa() {
-        algorithm::ecdsa_raw_to_der(raw).map_err(|_| CsrError::SelfVerification)
-    } else {
-        Ok(raw.to_vec())
-    }
-}
-
 fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, CsrError> {
     let fault = |field| {
         move |e: rcgen::Error| CsrError::Subject {
@@ -205,6 +219,7 @@ fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, 
     name.push(DnType::CommonName, subject.common_name.as_str());
     let mut params = CertificateParams::default();
     params.distinguished_name = name;
+    params.custom_extensions = statements(subject, purpose)?.into_iter().collect();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     match purpose {
         Purpose::Seal => params.key_usages.push(KeyUsagePurpose::ContentCommitment),
@@ -224,33 +239,37 @@ fn parameters(subject: &Subject, purpose: Purpose) -> Result<CertificateParams, 
     Ok(params)
 }
 
-/// The scheme that proves possession of a key. PKCS#1 v1.5 for RSA: many QTSPs refuse RSA-PSS requests.
-pub(super) fn plain_scheme(key_type: KeyType) -> Option<SignatureScheme> {
-    plain(key_type).map(|(scheme, _)| scheme)
-}
-
-/// The scheme with its AlgorithmIdentifier (RFC 4055 section 5, RFC 5758 section 3.2, RFC 8410 section 3), DER.
-fn plain(key_type: KeyType) -> Option<(SignatureScheme, &'static [u8])> {
-    Some(match key_type {
-        KeyType::Rsa { .. } => (
-            SignatureScheme::RsaPkcs1Sha256,
-            b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
-        ),
-        KeyType::EcP256 => (
-            SignatureScheme::EcdsaP256Sha256,
-            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02",
-        ),
-        KeyType::EcP384 => (
-            SignatureScheme::EcdsaP384Sha384,
-            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03",
-        ),
-        KeyType::EcP521 => (
-            SignatureScheme::EcdsaP521Sha512,
-            b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04",
-        ),
-        KeyType::Ed25519 => (SignatureScheme::Ed25519, b"\x30\x05\x06\x03\x2b\x65\x70"),
-        _ => return None,
-    })
+/// qcStatements, when the request is to have them: PSD2, and what kind of certificate it is (EN 319 412-5).
+fn statements(subject: &Subject, purpose: Purpose) -> Result<Option<CustomExtension>, CsrError> {
+    let Some(wish) = &subject.psd2 else {
+        return Ok(None);
+    };
+    let fault = |problem: String| CsrError::Subject {
+        field: "psd2",
+        problem,
+    };
+    let role = |word: &String| {
+        let unknown = || fault(format!("{word:?}: PSP_AS, PSP_PI, PSP_AI or PSP_IC"));
+        Role::from_str(word).map_err(|_| unknown())
+    };
+    let roles: RoleSet = wish.roles.iter().map(role).collect::<Result<_, _>>()?;
+    let content = encode_qc_statements(&QcStatements {
+        legal_person_syntax: true,
+        compliance: true,
+        sscd: false,
+        qc_type: match purpose {
+            Purpose::Transport => Some(QcType::Web),
+            Purpose::Seal => Some(QcType::Eseal),
+            Purpose::Decryption => None,
+        },
+        pds: Vec::new(),
+        psd2: Some((roles, wish.nca_name.clone(), wish.nca_id.clone())),
+    });
+    let content = content.map_err(|error| fault(error.to_string()))?;
+    Ok(Some(CustomExtension::from_oid_content(
+        &QC_STATEMENTS,
+        content,
+    )))
 }
 
 /// PEM armour for a request.
@@ -269,3 +288,6 @@ pub(crate) fn armour(label: &str, der: &[u8]) -> String {
     }
     pem + &format!("-----END {label}-----\n")
 }
+
+#[cfg(test)]
+mod tests;

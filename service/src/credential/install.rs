@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use sealkeep_cmp::signature::plain_scheme;
 use sealkeep_profiles::certificate::Certificate;
 use serde_json::json;
 
 use super::CredentialError;
 use super::checks::{self, Candidate, Finding};
-use super::csr::{armour, plain_scheme};
+use super::csr::armour;
 use super::reading::{self, Delivery};
 use super::state::{self, Happening};
 use crate::audit::Event;

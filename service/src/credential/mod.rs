@@ -5,7 +5,6 @@
 
 mod attest;
 mod checks;
-pub mod cmp;
 mod csr;
 mod enrol;
 pub mod enrolment;
@@ -21,7 +20,7 @@ pub mod state;
 pub use attest::Attestation;
 pub use checks::{Finding, TrustAnchors, TrustError};
 pub(crate) use csr::armour;
-pub use csr::{CsrError, Subject};
+pub use csr::{CsrError, Psd2Wish, Subject};
 pub use enrol::{EnrolRequest, Enrolled};
 pub use import::ImportRequest;
 pub use install::{Activated, Installed};
@@ -122,8 +121,13 @@ pub enum CredentialError {
         /// Which way it went.
         enroller: Name,
     },
+    /// Two persons decide about a revocation, here first.
+    #[error(
+        "{0} is not revoked here; `sealkeep credential revoke` takes two officers, then ask the QTSP"
+    )]
+    NotRevoked(VersionId),
     /// There is nothing to withdraw.
-    #[error("no request of {0} is with a QTSP")]
+    #[error("no request of {0} is with a QTSP or has failed")]
     EnrolmentClosed(VersionId),
     /// The approval it takes was not made.
     #[error(transparent)]

@@ -16,7 +16,7 @@ pub use access::{Caller, CallerName, GrantRule, Operation, Role};
 pub use approval::{Approval, ApprovalId, Standing, Verb};
 pub use bank::{Bank, BankError, Binding, Host};
 pub use credential::{Credential, Environment, Issued, KeyOrigin, Purpose, Version, VersionState};
-pub use enrolment::{Enrolment, EnrolmentState};
+pub use enrolment::{Enrolment, EnrolmentState, Wish};
 pub use harmless::{HarmlessError, HarmlessRequest, SafeMethod};
 pub use names::{Name, NameError, VersionId};
 pub use procedure::{LEAD_TIME_DAYS_MAX, Procedure, RotationTerms};

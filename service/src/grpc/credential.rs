@@ -7,7 +7,7 @@ use super::entry::{Entry, enter, enter_long};
 use super::error::{invalid, status_of};
 use super::watch::{self, Updates, Watch};
 use super::{Api, wire};
-use crate::credential::{CredentialError, EnrolRequest, Subject};
+use crate::credential::{CredentialError, EnrolRequest, Psd2Wish, Subject};
 use crate::domain::{Role, Verb, VersionId};
 
 /// Who may read credentials.
@@ -27,6 +27,11 @@ impl CredentialService for Api {
         self.require(&caller, &[Role::Officer], "EnrolCredential")
             .await?;
         let subject = message.subject.unwrap_or_default();
+        let psd2 = subject.psd2.map(|psd2| Psd2Wish {
+            roles: psd2.roles,
+            nca_name: psd2.nca_name,
+            nca_id: psd2.nca_id,
+        });
         let request = EnrolRequest {
             credential: wire::name("credential", message.credential)?,
             purpose: wire::purpose(message.purpose)?,
@@ -37,6 +42,7 @@ impl CredentialService for Api {
                 organization_identifier: subject.organization_identifier,
                 common_name: subject.common_name,
                 dns_names: subject.dns_names,
+                psd2,
             },
             token_set: Some(message.token).filter(|token| !token.is_empty()),
         };

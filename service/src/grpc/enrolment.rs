@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 use super::entry::{Entry, enter};
 use super::error::status_of;
 use super::{Api, wire};
-use crate::domain::{Enrolment, EnrolmentState, Role};
+use crate::domain::{Enrolment, EnrolmentState, RevocationReason, Role, Wish};
 
 /// Who may read enrolments.
 const READERS: [Role; 3] = [Role::Officer, Role::Auditor, Role::Monitor];
@@ -27,6 +27,25 @@ impl EnrolmentService for Api {
         let submitted = submitted.map_err(|error| status_of(&error))?;
         Ok(Response::new(v1::SubmitEnrolmentResponse {
             enrolment: Some(enrolment(&submitted)),
+        }))
+    }
+
+    async fn request_revocation(
+        &self,
+        request: Request<v1::RequestRevocationRequest>,
+    ) -> Result<Response<v1::RequestRevocationResponse>, Status> {
+        let Entry {
+            caller, message, ..
+        } = enter(request)?;
+        self.require(&caller, &[Role::Officer], "RequestRevocation")
+            .await?;
+        let reason = reason(message.reason);
+        let (name, enroller) = (message.name, message.enroller);
+        let registry = &self.0.registry;
+        let asked = registry.request_revocation(&caller, &name, &enroller, reason);
+        let asked = asked.await.map_err(|error| status_of(&error))?;
+        Ok(Response::new(v1::RequestRevocationResponse {
+            enrolment: Some(enrolment(&asked)),
         }))
     }
 
@@ -77,6 +96,7 @@ fn enrolment(enrolment: &Enrolment) -> v1::Enrolment {
             (v1::EnrolmentState::Pending, next)
         }
         EnrolmentState::Installed => (v1::EnrolmentState::Installed, None),
+        EnrolmentState::Revoked => (v1::EnrolmentState::Revoked, None),
         EnrolmentState::Failed => (v1::EnrolmentState::Failed, None),
         EnrolmentState::Withdrawn => (v1::EnrolmentState::Withdrawn, None),
     };
@@ -89,5 +109,18 @@ fn enrolment(enrolment: &Enrolment) -> v1::Enrolment {
         create_time: Some(wire::time(enrolment.created)),
         next_time,
         due_time: Some(wire::time(enrolment.due)),
+        is_revocation: enrolment.wish != Wish::Certificate,
+    }
+}
+
+/// A reason of a later version of the API is none that we know: it is left out, and the revocation asked for.
+fn reason(reason: i32) -> RevocationReason {
+    use v1::RevocationReason as Wire;
+    match Wire::try_from(reason).unwrap_or(Wire::Unspecified) {
+        Wire::Unspecified => RevocationReason::Unspecified,
+        Wire::KeyCompromise => RevocationReason::KeyCompromise,
+        Wire::AffiliationChanged => RevocationReason::AffiliationChanged,
+        Wire::Superseded => RevocationReason::Superseded,
+        Wire::CessationOfOperation => RevocationReason::CessationOfOperation,
     }
 }

@@ -326,6 +326,7 @@ impl OnWire for CredentialError {
             Self::EnrollerUnknown { .. } => {
                 Fault::new(Code::InvalidArgument, "ENROLLER_UNKNOWN").field("enroller")
             }
+            Self::NotRevoked(_) => Fault::new(Code::FailedPrecondition, "NOT_REVOKED"),
             Self::EnrolmentClosed(_) => Fault::new(Code::FailedPrecondition, "ENROLMENT_CLOSED"),
             Self::EnrolmentOpen { .. } => Fault::new(Code::FailedPrecondition, "ENROLMENT_OPEN"),
             Self::Approval(error) => error.fault(),

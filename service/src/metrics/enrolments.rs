@@ -11,7 +11,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
 use super::state::{Labels, gauges};
-use crate::domain::{Enrolment, EnrolmentState, VersionState};
+use crate::domain::{Enrolment, EnrolmentState, Version, VersionState, Wish};
 use crate::world::Snapshot;
 
 pub(super) fn encode(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Result<(), Error> {
@@ -28,7 +28,7 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Re
         ];
         (labels, count)
     });
-    let help = "Requests for certificates that are still wanted: with a QTSP, or failed";
+    let help = "What QTSPs are asked for and is still wanted: pending, or failed";
     gauges(encoder, "enrolments", help, None, counts)?;
     let mut times = |name: &str, help: &str, at: fn(&Enrolment) -> Timestamp| {
         let pending = wanted.iter().filter(|e| e.state == EnrolmentState::Pending);
@@ -41,14 +41,17 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder, snapshot: &Snapshot) -> Re
     times("enrolment_due_timestamp", help, |e| e.due)
 }
 
-/// Those whose version still waits for a certificate.
+/// Those whose version still waits for a certificate, and revocations.
 fn wanted(snapshot: &Snapshot) -> impl Iterator<Item = &Enrolment> {
     snapshot.enrolments.iter().filter(|enrolment| {
         let id = &enrolment.version;
         let credential = snapshot.credentials.get(&id.credential);
         let version = credential.and_then(|credential| credential.version(id.number));
-        enrolment.state != EnrolmentState::Withdrawn
-            && version.is_some_and(|version| version.state == VersionState::Requested)
+        let wanted = |version: &Version| match enrolment.wish {
+            Wish::Certificate => version.state == VersionState::Requested,
+            Wish::Revocation(_) => true,
+        };
+        enrolment.state != EnrolmentState::Withdrawn && version.is_some_and(|v| wanted(v))
     })
 }
 

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 
 use super::credential::{name, word};
 use super::{Store, StoreError, damaged};
-use crate::domain::{CallerName, Enrolment, VersionId};
+use crate::domain::{CallerName, Enrolment, VersionId, Wish};
 
 impl Store {
     /// All enrolments, newest first.
@@ -16,9 +16,9 @@ impl Store {
         rows.iter().map(enrolment).collect()
     }
 
-    /// Those that have not ended with a certificate, oldest first.
+    /// Those that have not ended with what was asked for, oldest first.
     pub async fn unsettled_enrolments(&self) -> Result<Vec<Enrolment>, StoreError> {
-        let sql = "SELECT * FROM enrolment WHERE standing <> 'installed'
+        let sql = "SELECT * FROM enrolment WHERE standing NOT IN ('installed', 'revoked')
              ORDER BY created_us, credential, version";
         let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
         rows.iter().map(enrolment).collect()
@@ -28,10 +28,11 @@ impl Store {
     pub async fn put_enrolment(&self, enrolment: &Enrolment) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO enrolment (credential, version, enroller, author, standing, ticket,
-             attempts, next_us, detail, created_us, due_us)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             attempts, next_us, detail, created_us, due_us, wish)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
              ON CONFLICT (credential, version) DO UPDATE SET enroller = $3, author = $4,
-             standing = $5, ticket = $6, attempts = $7, next_us = $8, detail = $9, created_us = $10, due_us = $11",
+             standing = $5, ticket = $6, attempts = $7, next_us = $8, detail = $9, created_us = $10, due_us = $11,
+             wish = $12",
         )
         .bind(enrolment.version.credential.as_str())
         .bind(i64::from(enrolment.version.number))
@@ -44,6 +45,7 @@ impl Store {
         .bind(&enrolment.detail)
         .bind(enrolment.created.as_microsecond())
         .bind(enrolment.due.as_microsecond())
+        .bind(enrolment.wish.word())
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -82,6 +84,7 @@ fn enrolment(row: &AnyRow) -> Result<Enrolment, StoreError> {
             credential: name(row.try_get("credential")?)?,
             number: number("version")?,
         },
+        wish: Wish::from_word(row.try_get("wish")?).ok_or_else(|| wrong(&"wish"))?,
         enroller: name(row.try_get("enroller")?)?,
         author: CallerName::try_from(row.try_get::<String, _>("author")?).map_err(|e| wrong(&e))?,
         state: word(row.try_get("standing")?)?,

@@ -118,6 +118,8 @@ impl Alert {
             (Kind::Secret, true) => "secret.expired",
             (Kind::Approval, false) => "approval.expiring",
             (Kind::Approval, true) => "approval.expired",
+            // Nobody is told before it is due.
+            (Kind::Enrolment, _) => "enrolment.overdue",
             (Kind::RevocationStatement, false) => "revocation_statement.expiring",
             (Kind::RevocationStatement, true) => "revocation_statement.expired",
             (_, false) => "certificate.expiring",

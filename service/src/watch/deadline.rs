@@ -1,5 +1,5 @@
-//! What ends within hours or days, and is not renewed like a certificate: approvals that wait for a second person, and
-//! what issuers last said about certificates.
+//! What ends within hours or days, and is not renewed like a certificate: approvals that wait for a second person, QTSPs
+//! that are asked for something, and what issuers last said about certificates.
 //!
 //! In: what is known. Out: [`Expiry`] values, for the alerts only. They are no part of the list of what ends: whoever asks
 //! that list what ends within 60 days wants to know what to order.
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::expiry::{Expiry, Kind};
 use super::revocation::Revocable;
-use crate::domain::{Approval, Standing};
+use crate::domain::{Approval, Enrolment, EnrolmentState, Standing};
 
 /// The words of issuers, each ending when it counts no more. It begins when it was fetched, so that a newer word is another
 /// thing that ends, and a QTSP that answers each night is never told of.
@@ -52,6 +52,23 @@ pub(super) fn approvals(approvals: &[Approval], now: Timestamp) -> Vec<Expiry> {
     expiry.collect()
 }
 
+/// What QTSPs should have done by now, and have not: told of when it is due, and every day after.
+pub(super) fn enrolments(enrolments: &[Enrolment], now: Timestamp) -> Vec<Expiry> {
+    let overdue = enrolments
+        .iter()
+        .filter(|one| one.state == EnrolmentState::Pending && one.due <= now);
+    let expiry = overdue.map(|one| {
+        let version = one.version.to_string();
+        Expiry {
+            name: format!("{version} by {}", one.enroller),
+            sha256: fingerprint(version.as_bytes(), one.created),
+            versions: vec![version],
+            ..bare(Kind::Enrolment, one.created, one.due)
+        }
+    });
+    expiry.collect()
+}
+
 /// A life without a certificate.
 pub(super) fn bare(kind: Kind, begin: Timestamp, end: Timestamp) -> Expiry {
     Expiry {
@@ -85,7 +102,7 @@ mod tests {
 
     use super::super::alert::due;
     use super::*;
-    use crate::domain::{ApprovalId, CallerName, Verb, VersionId};
+    use crate::domain::{ApprovalId, CallerName, Name, Verb, VersionId, Wish};
 
     /// Told of while a second person can still act, and not once it has lapsed: nothing can be done then.
     #[test]
@@ -117,5 +134,41 @@ mod tests {
         assert!(told(&approval, at(601)).is_empty());
         approval.stored = Standing::Approved;
         assert!(told(&approval, at(420)).is_empty());
+    }
+
+    /// Told of when the certificate should be there, once a day for a week, and no more once it is.
+    #[test]
+    fn a_qtsp_that_is_late_is_told_of_every_day() {
+        let created: Timestamp = "2026-11-26T12:00:00Z".parse().unwrap();
+        let day = |days: i64| created + SignedDuration::from_hours(24 * days);
+        let mut enrolment = Enrolment {
+            version: VersionId::from_resource("credentials/seal/versions/2").unwrap(),
+            wish: Wish::Certificate,
+            enroller: Name::try_from("by-hand").unwrap(),
+            author: CallerName::try_from("spiffe://a.example/b".to_owned()).unwrap(),
+            state: EnrolmentState::Pending,
+            ticket: None,
+            attempts: 0,
+            next: created,
+            detail: String::new(),
+            created,
+            due: day(14),
+        };
+        let mut fired = HashSet::new();
+        let mut told = |enrolment: &Enrolment, days| {
+            let ending = enrolments(std::slice::from_ref(enrolment), day(days));
+            let alerts = due(&ending, &fired, day(days));
+            fired.extend(alerts.iter().map(|alert| alert.id.clone()));
+            alerts
+        };
+        assert!((0..14).all(|days| told(&enrolment, days).is_empty()));
+        let first = told(&enrolment, 14);
+        assert_eq!(first[0].event(), "enrolment.overdue");
+        assert_eq!(first[0].name, "seal@2 by by-hand");
+        assert_eq!(first[0].severity.as_str(), "warning");
+        assert!((15..22).all(|days| told(&enrolment, days).len() == 1));
+        assert!(told(&enrolment, 22).is_empty());
+        enrolment.state = EnrolmentState::Installed;
+        assert!(told(&enrolment, 15).is_empty());
     }
 }

@@ -31,6 +31,8 @@ pub enum Kind {
     Secret,
     /// An approval that lapses when nobody decides.
     Approval,
+    /// The time in which a QTSP should have issued or revoked a certificate.
+    Enrolment,
     /// What an issuer last said about a certificate, until it counts no more.
     RevocationStatement,
 }
@@ -45,6 +47,7 @@ impl Kind {
             Self::ServerCertificate => "server_certificate",
             Self::Secret => "secret",
             Self::Approval => "approval",
+            Self::Enrolment => "enrolment",
             Self::RevocationStatement => "revocation_statement",
         }
     }

@@ -174,6 +174,7 @@ impl Watch {
             &inner.store.approvals(true).await?,
             now,
         ));
+        ending.extend(deadline::enrolments(&snapshot.enrolments, now));
         let mut alerts = alert::revoked(&revocables, &fired, now);
         alerts.extend(due(&ending, &fired, now));
         if !alerts.is_empty() {

@@ -8,7 +8,12 @@ use sealkeep_client::Error;
 use sealkeep_client::v1::enrolment_service_client::EnrolmentServiceClient;
 use sealkeep_client::v1::{self, EnrolmentState, KeyAlgorithm, Purpose};
 
-use crate::house::{House, OFFICER, bank, payment, write_pin};
+use sealkeep_cmp::Account;
+use sealkeep_profiles::roles::Role as Psd2Role;
+use sealkeep_sandbox::clock::Clock;
+use sealkeep_sandbox::qtsp::{CmpDesk, CmpServer};
+
+use crate::house::{House, OFFICER, SECOND, bank, payment, write_pin};
 use crate::watch::{sample, scrape_until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,8 +83,17 @@ fn serve_after(house: &House, port: u16, chain: &str, questions: u32) -> Server 
 
 impl House {
     async fn submit(&self, credential: &str, enroller: &str) -> Result<v1::Enrolment, Error> {
+        self.submit_version(credential, 1, enroller).await
+    }
+
+    async fn submit_version(
+        &self,
+        credential: &str,
+        number: u32,
+        enroller: &str,
+    ) -> Result<v1::Enrolment, Error> {
         let request = v1::SubmitEnrolmentRequest {
-            name: format!("credentials/{credential}/versions/1"),
+            name: format!("credentials/{credential}/versions/{number}"),
             enroller: enroller.to_owned(),
         };
         let answer = self
@@ -87,6 +101,27 @@ impl House {
             .call(request, async |channel, request| {
                 EnrolmentServiceClient::new(channel)
                     .submit_enrolment(request)
+                    .await
+            })
+            .await?;
+        Ok(answer.enrolment.unwrap())
+    }
+
+    async fn request_revocation(
+        &self,
+        credential: &str,
+        enroller: &str,
+    ) -> Result<v1::Enrolment, Error> {
+        let request = v1::RequestRevocationRequest {
+            name: format!("credentials/{credential}/versions/1"),
+            enroller: enroller.to_owned(),
+            reason: v1::RevocationReason::KeyCompromise.into(),
+        };
+        let answer = self
+            .connect(OFFICER)
+            .call(request, async |channel, request| {
+                EnrolmentServiceClient::new(channel)
+                    .request_revocation(request)
                     .await
             })
             .await?;
@@ -216,6 +251,8 @@ async fn an_enrolment_that_cannot_succeed_ends_with_the_reason_and_installs_noth
         assert!(ended.detail.contains(words), "{ended:?}");
     }
     assert_eq!(house.records("enrolment.failed").await.len(), 2);
+    let withdrawn = house.withdraw("other").await.unwrap();
+    assert_eq!(withdrawn.state(), EnrolmentState::Withdrawn);
     assert!(house.records("credential.install").await.is_empty());
 }
 
@@ -270,4 +307,80 @@ async fn a_request_that_was_withdrawn_can_go_another_way() {
         .enrolment(|e| e.state() != EnrolmentState::Pending)
         .await;
     assert_eq!(done.state(), EnrolmentState::Installed, "{done:?}");
+}
+
+/// The sandbox QTSP, spoken to by CMP: the first certificate under the secret, the next one signed by the first, and the
+/// first revoked. Crashes in between, while the QTSP works on it.
+#[tokio::test]
+async fn a_certificate_is_renewed_under_the_one_before_and_that_is_revoked() {
+    let mut house = House::build();
+    write_pin(&house.dir().join("desk.secret"), "sesame");
+    let account = Account {
+        reference: "kid1".to_owned(),
+        secret: "sesame".to_owned().into(),
+    };
+    let folder = house.dir().join("qtsp");
+    let roles = [Psd2Role::PSP_AI, Psd2Role::PSP_PI];
+    let desk = CmpDesk::open(&folder, account, &roles, 2, jiff::Timestamp::now()).unwrap();
+    std::fs::write(house.dir().join("cmp.pem"), desk.server_certificate_pem()).unwrap();
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let server = CmpServer::start(listen, desk, Clock::system())
+        .await
+        .unwrap();
+    let mut config = house.config();
+    config.push_str(&format!(
+        "[[enroller]]\nname = \"desk\"\nkind = \"cmp\"\nurl = \"http://{}/pkix/\"\nreference = \"kid1\"\n\
+         secret_file = \"desk.secret\"\nserver_certificate_file = \"cmp.pem\"\nrenewal = \"update\"\n",
+        server.addr()
+    ));
+    std::fs::write(house.config_file(), config).unwrap();
+    let init = house.sealkeepd(&["init", "--officer", OFFICER]);
+    assert!(init.status.success(), "{init:?}");
+    house.start();
+    for number in [1, 2] {
+        house
+            .enrol("seal", Purpose::Seal, KeyAlgorithm::EcP256)
+            .await
+            .unwrap();
+        house.submit_version("seal", number, "desk").await.unwrap();
+        house
+            .enrolment(|e| e.detail == "the QTSP has the request")
+            .await;
+        house.kill();
+        house.start();
+        let done = house
+            .enrolment(|e| e.state() != EnrolmentState::Pending)
+            .await;
+        assert_eq!(done.state(), EnrolmentState::Installed, "{done:?}");
+        house
+            .activate(&format!("seal/versions/{number}"), false)
+            .await
+            .unwrap();
+    }
+    // The new key proved itself; the old one signed the request, the question, the confirmation.
+    let signed = house.records("enrolment.sign").await;
+    let by = |version: &str| {
+        let named = format!("\"version\":\"{version}\"");
+        signed.iter().filter(|r| r.line.contains(&named)).count()
+    };
+    assert_eq!(by("seal@2"), 1);
+    assert!(by("seal@1") >= 3, "{signed:?}");
+
+    let early = house.request_revocation("seal", "desk").await.unwrap_err();
+    assert_eq!(early.reason(), "NOT_REVOKED");
+    house.second_officer().await;
+    let asked = house.revoke("seal@1").await.unwrap();
+    house.approve(SECOND, &asked).await.unwrap();
+    house.request_revocation("seal", "desk").await.unwrap();
+    let done = house
+        .enrolment(|e| e.is_revocation && e.state() != EnrolmentState::Pending)
+        .await;
+    assert_eq!(done.state(), EnrolmentState::Revoked, "{done:?}");
+    assert_eq!(house.records("enrolment.revoked").await.len(), 1);
+    // The answer may have been lost: asking again does no harm.
+    house.request_revocation("seal", "desk").await.unwrap();
+    let again = house
+        .enrolment(|e| e.is_revocation && e.state() != EnrolmentState::Pending)
+        .await;
+    assert_eq!(again.state(), EnrolmentState::Revoked, "{again:?}");
 }

@@ -339,6 +339,7 @@ destroy_delay_s = 1
                 organization_identifier: ORGANIZATION.to_owned(),
                 common_name: common_name.to_owned(),
                 dns_names,
+                psd2: None,
             }),
             token: token.to_owned(),
         }

@@ -19,7 +19,7 @@ use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{
     ActivateVersionRequest, CertificateSubject, Credential, EnrolCredentialRequest, Finding,
     GetCertificateSigningRequestRequest, GetCredentialRequest, InstallCertificateRequest,
-    KeyAlgorithm, ListCredentialsRequest, Purpose, Version,
+    KeyAlgorithm, ListCredentialsRequest, Purpose, RequestedPsd2Statement, Version,
 };
 use sealkeep_client::{Sealkeep, clock};
 use serde_json::{Value, json};
@@ -167,6 +167,15 @@ pub(crate) struct Enrol {
     /// DNS name of a QWAC; may be repeated.
     #[arg(long = "dns", value_name = "NAME")]
     dns: Vec<String>,
+    /// PSD2 roles for the request, separated by commas: only for directories that take them from there.
+    #[arg(long, value_delimiter = ',', value_name = "ROLES", requires_all = ["nca_name", "nca_id"])]
+    psd2_roles: Vec<String>,
+    /// Name of the competent authority, with --psd2-roles.
+    #[arg(long, requires = "psd2_roles")]
+    nca_name: Option<String>,
+    /// Its identifier, for example DE-BAFIN.
+    #[arg(long, requires = "psd2_roles")]
+    nca_id: Option<String>,
     /// Write the PEM here instead of to stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -197,6 +206,11 @@ impl Verb {
 
 impl Enrol {
     async fn run(self, sealkeep: &Sealkeep) -> Result<Report, Failure> {
+        let psd2 = (!self.psd2_roles.is_empty()).then(|| RequestedPsd2Statement {
+            roles: self.psd2_roles,
+            nca_name: self.nca_name.unwrap_or_default(),
+            nca_id: self.nca_id.unwrap_or_default(),
+        });
         let request = EnrolCredentialRequest {
             credential: self.name,
             purpose: Purpose::from(self.purpose).into(),
@@ -207,6 +221,7 @@ impl Enrol {
                 organization_identifier: self.organization_identifier.unwrap_or_default(),
                 common_name: self.common_name.unwrap_or_default(),
                 dns_names: self.dns,
+                psd2,
             }),
             token: self.token.unwrap_or_default(),
         };

@@ -7,12 +7,12 @@ use crate::failure::Failure;
 use crate::pages::{self, PAGE_SIZE};
 use crate::report::{Report, table};
 use crate::words::{numbered_version, rfc3339, short, time};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use sealkeep_client::Sealkeep;
 use sealkeep_client::v1::enrolment_service_client::EnrolmentServiceClient;
 use sealkeep_client::v1::{
-    Enrolment, EnrolmentState, ListEnrolmentsRequest, SubmitEnrolmentRequest,
-    WithdrawEnrolmentRequest,
+    Enrolment, EnrolmentState, ListEnrolmentsRequest, RequestRevocationRequest, RevocationReason,
+    SubmitEnrolmentRequest, WithdrawEnrolmentRequest,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +27,19 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "ENROLLER")]
         by: String,
     },
-    /// Give an open one up, so that another way can be taken; the QTSP is not told.
+    /// Have the QTSP asked to revoke the certificate of a version that is revoked here.
+    Revoke {
+        /// NAME@VERSION.
+        #[arg(value_parser = numbered_version)]
+        name: String,
+        /// The way, as the service's configuration names it.
+        #[arg(long, value_name = "ENROLLER")]
+        by: String,
+        /// Why.
+        #[arg(long, value_enum)]
+        reason: Reason,
+    },
+    /// Give up one that is pending or failed, so that another way can be taken; the QTSP is not told.
     Withdraw {
         /// NAME@VERSION.
         #[arg(value_parser = numbered_version)]
@@ -37,10 +49,37 @@ pub(crate) enum Verb {
     List,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Reason {
+    /// No reason is given.
+    Unspecified,
+    /// Somebody else may have the key.
+    KeyCompromise,
+    /// Names or roles have changed.
+    AffiliationChanged,
+    /// Another certificate took its place.
+    Superseded,
+    /// It is not used any more.
+    CessationOfOperation,
+}
+
+impl From<Reason> for RevocationReason {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Unspecified => Self::Unspecified,
+            Reason::KeyCompromise => Self::KeyCompromise,
+            Reason::AffiliationChanged => Self::AffiliationChanged,
+            Reason::Superseded => Self::Superseded,
+            Reason::CessationOfOperation => Self::CessationOfOperation,
+        }
+    }
+}
+
 impl Verb {
     pub(crate) async fn run(self, sealkeep: &Sealkeep) -> Result<Report, Failure> {
         match self {
             Self::Submit { name, by } => submit(sealkeep, name, by).await,
+            Self::Revoke { name, by, reason } => revoke(sealkeep, name, by, reason).await,
             Self::Withdraw { name } => withdraw(sealkeep, name).await,
             Self::List => list(sealkeep).await,
         }
@@ -59,6 +98,28 @@ async fn submit(sealkeep: &Sealkeep, name: String, enroller: String) -> Result<R
     let enrolment = answer.enrolment.unwrap_or_default();
     let report = one(&enrolment);
     Ok(report.note("next: `sealkeep enrolment list` tells when the certificate is installed"))
+}
+
+async fn revoke(
+    sealkeep: &Sealkeep,
+    name: String,
+    enroller: String,
+    reason: Reason,
+) -> Result<Report, Failure> {
+    let request = RequestRevocationRequest {
+        name,
+        enroller,
+        reason: RevocationReason::from(reason).into(),
+    };
+    let answer = sealkeep
+        .call(request, async |channel, request| {
+            EnrolmentServiceClient::new(channel)
+                .request_revocation(request)
+                .await
+        })
+        .await?;
+    let report = one(&answer.enrolment.unwrap_or_default());
+    Ok(report.note("next: `sealkeep enrolment list` tells when the QTSP has done it"))
 }
 
 async fn withdraw(sealkeep: &Sealkeep, name: String) -> Result<Report, Failure> {
@@ -102,6 +163,7 @@ fn rows(enrolments: &[Enrolment]) -> String {
         [
             short(&enrolment.version),
             enrolment.enroller.clone(),
+            wish(enrolment).to_owned(),
             state(enrolment.state).to_owned(),
             next(enrolment),
             due(enrolment),
@@ -111,7 +173,15 @@ fn rows(enrolments: &[Enrolment]) -> String {
     match enrolments.is_empty() {
         true => "No enrolments. Begin one: sealkeep enrolment submit NAME@N --by ENROLLER\n".into(),
         false => table(
-            ["VERSION", "BY", "STATE", "NEXT STEP", "DUE", "DETAIL"],
+            [
+                "VERSION",
+                "BY",
+                "FOR",
+                "STATE",
+                "NEXT STEP",
+                "DUE",
+                "DETAIL",
+            ],
             enrolments.iter().map(row).collect(),
         ),
     }
@@ -133,12 +203,20 @@ fn due(enrolment: &Enrolment) -> String {
     }
 }
 
+fn wish(enrolment: &Enrolment) -> &'static str {
+    match enrolment.is_revocation {
+        true => "revocation",
+        false => "certificate",
+    }
+}
+
 fn state(state: i32) -> &'static str {
     match EnrolmentState::try_from(state) {
         Ok(EnrolmentState::Pending) => "pending",
         Ok(EnrolmentState::Installed) => "installed",
         Ok(EnrolmentState::Failed) => "failed",
         Ok(EnrolmentState::Withdrawn) => "withdrawn",
+        Ok(EnrolmentState::Revoked) => "revoked",
         Ok(EnrolmentState::Unspecified) => "",
         Err(_) => "?",
     }
@@ -149,6 +227,7 @@ fn to_json(enrolment: &Enrolment) -> Value {
     json!({
         "version": enrolment.version,
         "enroller": enrolment.enroller,
+        "for": wish(enrolment),
         "author": enrolment.author,
         "state": state(enrolment.state),
         "detail": enrolment.detail,

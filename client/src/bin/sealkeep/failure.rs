@@ -224,7 +224,11 @@ fn way_out(error: &Error) -> Option<&'static str> {
         }
         "CERTIFICATE_BLOCKED" => "nothing was changed; each finding says what to ask the QTSP for",
         "ENROLLER_UNKNOWN" => "the service's configuration names the ways under [[enroller]]",
-        "ENROLMENT_OPEN" => "`sealkeep enrolment list` tells how far it is",
+        "ENROLMENT_OPEN" => {
+            "`sealkeep enrolment list` tells how far it is; `sealkeep enrolment withdraw` frees the way for another"
+        }
+        "ENROLMENT_CLOSED" => "`sealkeep enrolment list` tells what became of it",
+        "NOT_REVOKED" => "two officers revoke it here first: sealkeep credential revoke",
         "VERSION_FROZEN" => {
             "an officer stopped it: use another version (sealkeep credential activate NAME@N --rebind), or unfreeze it"
         }

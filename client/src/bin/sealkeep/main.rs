@@ -210,6 +210,7 @@ mod tests {
             "sealkeep credential revoke acme-seal@1 --reason compromised",
             "sealkeep credential destroy acme-seal@1 --reason ended",
             "sealkeep enrolment submit acme-seal@2 --by my-qtsp",
+            "sealkeep enrolment revoke acme-seal@1 --by my-qtsp --reason key-compromise",
             "sealkeep enrolment withdraw acme-seal@2",
             "sealkeep enrolment list",
             "sealkeep approval list --all",

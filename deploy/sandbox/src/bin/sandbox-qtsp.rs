@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use jiff::{SignedDuration, Timestamp};
+use sealkeep_cmp::Account;
 use sealkeep_profiles::certificate::Certificate;
 use sealkeep_profiles::roles::Role;
 use sealkeep_sandbox::clock::Clock;
 use sealkeep_sandbox::files;
 use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
 use sealkeep_sandbox::qtsp::{
-    Kind, Oddities, Order, Qtsp, Reason, SealUsage, ServeConfig, SigningRequest,
+    CmpDesk, CmpServer, Kind, Oddities, Order, Qtsp, Reason, SealUsage, ServeConfig, SigningRequest,
 };
 
 /// A pretend qualified trust service provider: PSD2 certificates for demonstrations and tests only.
@@ -65,6 +66,29 @@ enum Verb {
         /// How long what it says is fresh, seconds.
         #[arg(long, default_value_t = FRESH_SECONDS)]
         fresh_seconds: u32,
+    },
+    /// Speaks CMP (RFC 9810) over HTTP until it is stopped: requests, renewals, revocations. Prints `listening on ADDR`;
+    /// writes `cmp.pem`, by which it signs answers to signed messages, into its folder. What it issued is forgotten when
+    /// it ends.
+    Cmp {
+        /// The folder of the QTSP.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Where to listen; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// The reference of the one account.
+        #[arg(long)]
+        reference: String,
+        /// A file with its secret, one line.
+        #[arg(long)]
+        secret_file: PathBuf,
+        /// Roles of its certificates, separated by commas.
+        #[arg(long, value_delimiter = ',')]
+        roles: Vec<Role>,
+        /// How often a TPP has to ask before its certificate is ready.
+        #[arg(long, default_value_t = 0)]
+        questions: u32,
     },
     /// Makes the keys and certificates of the pretend bank: tls.pem, tls.key, seal.pem and seal.key in a folder.
     IssueBank {
@@ -201,6 +225,15 @@ async fn serve(config: ServeConfig) -> anyhow::Result<()> {
     }
 }
 
+#[tokio::main]
+async fn speak(listen: SocketAddr, desk: CmpDesk) -> anyhow::Result<()> {
+    let server = CmpServer::start(listen, desk, Clock::system()).await?;
+    // Nobody is left to tell when stdout is closed.
+    let _ = writeln!(std::io::stdout(), "listening on {}", server.addr());
+    server.join().await;
+    Ok(())
+}
+
 fn run(verb: Verb) -> anyhow::Result<()> {
     let now = Clock::system().now();
     match verb {
@@ -227,6 +260,20 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             fresh: SignedDuration::from_secs(fresh_seconds.into()),
             clock: Clock::system(),
         }),
+        Verb::Cmp {
+            dir,
+            listen,
+            reference,
+            secret_file,
+            roles,
+            questions,
+        } => {
+            let secret = files::read(&secret_file)?.trim_end().to_owned().into();
+            let account = Account { reference, secret };
+            let desk = CmpDesk::open(&dir, account, &roles, questions, now)?;
+            files::write_public(&dir.join("cmp.pem"), &desk.server_certificate_pem())?;
+            speak(listen, desk)
+        }
         Verb::IssueBank {
             dir,
             dns,

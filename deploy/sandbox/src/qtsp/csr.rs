@@ -6,11 +6,11 @@
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::extensions::{GeneralName, ParsedExtension, X509Extension};
 use x509_parser::oid_registry::Oid;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
 /// Least RSA modulus a certificate is issued for, in bits (ETSI TS 119 312).
 const RSA_MODULUS_BITS_MIN: usize = 2048;
@@ -65,36 +65,76 @@ impl SigningRequest {
             ));
         }
         let info = &request.certification_request_info;
-        let key = rcgen::SubjectPublicKeyInfo::from_der(info.subject_pki.raw)
-            .map_err(|error| RequestError::Key(error.to_string()))?;
-        let is_rsa = match info.subject_pki.parsed() {
-            Ok(PublicKey::RSA(rsa)) if rsa.key_size() < RSA_MODULUS_BITS_MIN => {
-                let bits = rsa.key_size();
-                return Err(RequestError::Key(format!(
-                    "RSA of {bits} bits is too short"
-                )));
-            }
-            Ok(PublicKey::RSA(_)) => true,
-            Ok(PublicKey::EC(_)) => false,
-            _ => return Err(RequestError::Key("neither RSA nor EC".to_owned())),
-        };
+        let (key, is_rsa) = key(&info.subject_pki)?;
         request
             .verify_signature()
             .map_err(|_| RequestError::Signature)?;
+        let extensions = request.requested_extensions().into_iter().flatten();
         Ok(Self {
             key,
             is_rsa,
-            wishes: wishes(&request),
+            wishes: wishes(&info.subject, extensions),
         })
+    }
+
+    /// From the parts of a CRMF template (RFC 4211 §5), whose proof of possession was checked before: a Name, a
+    /// SubjectPublicKeyInfo, the content of Extensions; all DER.
+    pub fn from_template(
+        subject: &[u8],
+        public_key: &[u8],
+        extensions: Option<&[u8]>,
+    ) -> Result<Self, RequestError> {
+        let malformed = |what: &str| RequestError::Malformed(what.to_owned());
+        let (_, subject) = X509Name::from_der(subject).map_err(|_| malformed("subject"))?;
+        let (_, public_key) =
+            SubjectPublicKeyInfo::from_der(public_key).map_err(|_| malformed("key"))?;
+        let (key, is_rsa) = key(&public_key)?;
+        let mut rest = extensions.unwrap_or_default();
+        let mut asked = Vec::new();
+        while !rest.is_empty() {
+            let (after, extension) =
+                X509Extension::from_der(rest).map_err(|_| malformed("extensions"))?;
+            asked.push(extension);
+            rest = after;
+        }
+        let extensions = asked.iter().map(X509Extension::parsed_extension);
+        Ok(Self {
+            key,
+            is_rsa,
+            wishes: wishes(&subject, extensions),
+        })
+    }
+
+    /// Whether it asks for hosts to be certified, as a QWAC does.
+    pub fn names_hosts(&self) -> bool {
+        !self.wishes.dns_names.is_empty()
     }
 }
 
-fn wishes(request: &X509CertificationRequest<'_>) -> Wishes {
-    let subject = &request.certification_request_info.subject;
-    let dns_names = request
-        .requested_extensions()
-        .into_iter()
-        .flatten()
+fn key(
+    public_key: &SubjectPublicKeyInfo<'_>,
+) -> Result<(rcgen::SubjectPublicKeyInfo, bool), RequestError> {
+    let key = rcgen::SubjectPublicKeyInfo::from_der(public_key.raw)
+        .map_err(|error| RequestError::Key(error.to_string()))?;
+    let is_rsa = match public_key.parsed() {
+        Ok(PublicKey::RSA(rsa)) if rsa.key_size() < RSA_MODULUS_BITS_MIN => {
+            let bits = rsa.key_size();
+            return Err(RequestError::Key(format!(
+                "RSA of {bits} bits is too short"
+            )));
+        }
+        Ok(PublicKey::RSA(_)) => true,
+        Ok(PublicKey::EC(_)) => false,
+        _ => return Err(RequestError::Key("neither RSA nor EC".to_owned())),
+    };
+    Ok((key, is_rsa))
+}
+
+fn wishes<'a>(
+    subject: &X509Name<'_>,
+    extensions: impl Iterator<Item = &'a ParsedExtension<'a>>,
+) -> Wishes {
+    let dns_names = extensions
         .filter_map(|extension| match extension {
             ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
             _ => None,

@@ -37,11 +37,7 @@ impl Pkcs11Backend {
             deadline,
             waiter,
             move |keeper| keeper.generate(id, &label, spec, usage),
-            |keeper, unwanted| {
-                if let Err(error) = keeper.destroy(&unwanted.key) {
-                    tracing::error!(key = %unwanted.key.id, %error, "a key nobody waited for could not be destroyed");
-                }
-            },
+            Keeper::destroy_unwanted,
         );
     }
 

@@ -6,17 +6,19 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sealkeep_cmp::request::Reason;
 use serde_json::json;
 
 use super::decide::{Waiting, after};
-use super::{EnrolError, Order, Progress};
+use super::signer::speaker;
+use super::{EnrolError, Errand, Order, Progress};
 use crate::audit::Event;
 use crate::clock;
 use crate::credential::CredentialError;
 use crate::credential::csr::armour;
-use crate::credential::install;
-use crate::credential::state::Happening;
-use crate::domain::{CallerName, Enrolment, EnrolmentState, Name, Version, VersionState};
+use crate::domain::{
+    Credential, Enrolment, EnrolmentState, RevocationReason, Version, VersionState, Wish,
+};
 use crate::registry::{ChangeError, Registry};
 use crate::world::Snapshot;
 
@@ -28,9 +30,9 @@ const INSTALL_TIMEOUT_S: u64 = 30;
 /// What the version of an open enrolment says about it.
 #[derive(Debug)]
 enum Standing<'a> {
-    /// It has no certificate yet.
-    Wanted(&'a Version),
-    /// Somebody installed one meanwhile.
+    /// What is asked for is wanted still.
+    Wanted(&'a Credential, &'a Version),
+    /// Somebody installed a certificate meanwhile.
     Installed,
     /// Nobody will need one.
     Gone,
@@ -39,98 +41,23 @@ enum Standing<'a> {
 fn standing<'a>(snapshot: &'a Snapshot, enrolment: &Enrolment) -> Standing<'a> {
     let id = &enrolment.version;
     let credential = snapshot.credentials.get(&id.credential);
-    let version = credential.and_then(|credential| credential.version(id.number));
-    match version {
-        Some(version) if version.state == VersionState::Requested => Standing::Wanted(version),
-        Some(version) if version.issued.is_some() => Standing::Installed,
-        _ => Standing::Gone,
+    let found =
+        credential.and_then(|credential| Some((credential, credential.version(id.number)?)));
+    let Some((credential, version)) = found else {
+        return Standing::Gone;
+    };
+    let wanted = match enrolment.wish {
+        Wish::Certificate => version.state == VersionState::Requested,
+        Wish::Revocation(_) => version.issued.is_some(),
+    };
+    match (wanted, version.issued.is_some()) {
+        (true, _) => Standing::Wanted(credential, version),
+        (false, true) => Standing::Installed,
+        (false, false) => Standing::Gone,
     }
 }
 
 impl Registry {
-    /// Has the request of a version carried to a QTSP.
-    pub async fn submit(
-        &self,
-        who: &CallerName,
-        name: &str,
-        enroller: &str,
-    ) -> Result<Enrolment, CredentialError> {
-        let _turn = self.turn().await?;
-        let version = self.numbered(name)?;
-        install::next(&version, Happening::Installed)?;
-        let known = self.enrollers.get_key_value(enroller);
-        let Some((enroller, way)) = known else {
-            let names = self.enrollers.keys().map(Name::as_str).collect::<Vec<_>>();
-            let asked = enroller.chars().take(80).collect();
-            return Err(CredentialError::EnrollerUnknown {
-                asked,
-                known: names.join(", "),
-            });
-        };
-        if let Some(other) = self.open_enrolment(&version).await? {
-            return Err(CredentialError::EnrolmentOpen {
-                version: version.id.clone(),
-                enroller: other.enroller,
-            });
-        }
-        let now = self.clock.now();
-        let enrolment = Enrolment {
-            version: version.id.clone(),
-            enroller: enroller.clone(),
-            author: who.clone(),
-            state: EnrolmentState::Pending,
-            ticket: None,
-            attempts: 0,
-            next: now,
-            detail: "not sent yet".to_owned(),
-            created: now,
-            due: now.saturating_add(way.patience()).unwrap_or(now),
-        };
-        let data = json!({
-            "version": version.id.to_string(),
-            "enroller": enroller.as_str(),
-        });
-        let write = self.world.store().put_enrolment(&enrolment);
-        self.change(who, Event::CredentialSubmit, data, write)
-            .await?;
-        self.submitted.notify_one();
-        Ok(enrolment)
-    }
-
-    /// Gives an open enrolment up, so that another way can be taken. The QTSP is not told.
-    pub async fn withdraw(
-        &self,
-        who: &CallerName,
-        name: &str,
-    ) -> Result<Enrolment, CredentialError> {
-        let _turn = self.turn().await?;
-        let version = self.numbered(name)?;
-        let Some(mut enrolment) = self.open_enrolment(&version).await? else {
-            return Err(CredentialError::EnrolmentClosed(version.id.clone()));
-        };
-        enrolment.state = EnrolmentState::Withdrawn;
-        enrolment.detail = "the QTSP was not told".to_owned();
-        let data = json!({
-            "version": version.id.to_string(),
-            "enroller": enrolment.enroller.as_str(),
-        });
-        let write = self.world.store().put_enrolment(&enrolment);
-        self.change(who, Event::EnrolmentWithdraw, data, write)
-            .await?;
-        Ok(enrolment)
-    }
-
-    async fn open_enrolment(&self, version: &Version) -> Result<Option<Enrolment>, ChangeError> {
-        let all = self.world.store().unsettled_enrolments().await?;
-        let mut all = all.into_iter();
-        Ok(all.find(|e| e.version == version.id && e.state == EnrolmentState::Pending))
-    }
-
-    /// All enrolments, newest first.
-    pub async fn enrolments(&self) -> Result<Vec<Enrolment>, ChangeError> {
-        Ok(self.world.store().enrolments().await?)
-    }
-
     /// Takes every step that is due; answers when the next one is.
     async fn take_steps(&self) -> Result<Option<Timestamp>, ChangeError> {
         let mut next: Option<Timestamp> = None;
@@ -141,7 +68,7 @@ impl Registry {
             }
             let settled = !matches!(
                 standing(&self.world.load(), &enrolment),
-                Standing::Wanted(_)
+                Standing::Wanted(..)
             );
             let mut done = enrolment;
             if settled || done.next <= self.clock.now() {
@@ -161,7 +88,7 @@ impl Registry {
             self.enrolling.step_failed(&enrolment.enroller);
         }
         let done = match step {
-            Ok(None) => installed(enrolment, "installed by hand"),
+            Ok(None) => ended(enrolment, EnrolmentState::Installed, "installed by hand"),
             Ok(Some(Progress::Pending {
                 ticket,
                 check_after_s,
@@ -175,6 +102,7 @@ impl Registry {
                 after(enrolment, Ok(waiting), now)
             }
             Ok(Some(Progress::Issued(chain))) => self.install_issued(enrolment, &chain).await,
+            Ok(Some(Progress::Revoked)) => ended(enrolment, EnrolmentState::Revoked, "revoked"),
             Err(error) => after(enrolment, Err(error), now),
         };
         if !self.world.store().step_enrolment(&done).await? {
@@ -182,10 +110,16 @@ impl Registry {
             let state = EnrolmentState::Withdrawn;
             return Ok(Enrolment { state, ..done });
         }
-        if done.state == EnrolmentState::Failed {
+        let event = match done.state {
+            EnrolmentState::Failed => Some(Event::EnrolmentFailed),
+            EnrolmentState::Revoked => Some(Event::EnrolmentRevoked),
+            // Installation and withdrawal have records of their own.
+            EnrolmentState::Pending | EnrolmentState::Installed | EnrolmentState::Withdrawn => None,
+        };
+        if let Some(event) = event {
             let data = json!({ "version": done.version.to_string(), "why": done.detail });
             let who = Some(done.author.as_str());
-            self.audit.append(Event::EnrolmentFailed, who, data).await?;
+            self.audit.append(event, who, data).await?;
         }
         if done.state != EnrolmentState::Pending {
             // What is open is part of the snapshot.
@@ -197,8 +131,8 @@ impl Registry {
     /// None when the version has a certificate already.
     async fn ask_enroller(&self, enrolment: &Enrolment) -> Result<Option<Progress>, EnrolError> {
         let snapshot = self.world.load();
-        let version = match standing(&snapshot, enrolment) {
-            Standing::Wanted(version) => version,
+        let (credential, version) = match standing(&snapshot, enrolment) {
+            Standing::Wanted(credential, version) => (credential, version),
             Standing::Installed => return Ok(None),
             Standing::Gone => {
                 let gone = "the version is out of use";
@@ -209,17 +143,43 @@ impl Registry {
             let gone = format!("enroller {} is not configured any more", enrolment.enroller);
             return Err(EnrolError::Later(gone));
         };
-        let Some(csr_der) = version.csr_der.clone() else {
-            let none = "a decryption key has no certificate, so nothing is asked for";
-            return Err(EnrolError::Never(none.to_owned()));
+        let order = self.order(enrolment, credential, version)?;
+        enroller.step(order).await.map(Some)
+    }
+
+    fn order(
+        &self,
+        enrolment: &Enrolment,
+        credential: &Credential,
+        version: &Version,
+    ) -> Result<Order, EnrolError> {
+        let never = |why: &str| EnrolError::Never(why.to_owned());
+        let (id, author) = (&version.id, &enrolment.author);
+        let without = || never("a decryption key has no certificate, so nothing is asked for");
+        let errand = match enrolment.wish {
+            Wish::Certificate => {
+                let old = speaker(credential, id.number, self.clock.now());
+                let renews = old.and_then(|old| self.signer(old, id, author));
+                Errand::Certificate { renews }
+            }
+            Wish::Revocation(reason) => {
+                let issued = version.issued.as_ref().ok_or_else(without)?;
+                let certificate = issued.leaf().der().to_vec();
+                Errand::Revocation {
+                    certificate,
+                    reason: given(reason),
+                }
+            }
         };
-        let order = Order {
-            version: version.id.clone(),
-            csr_der,
+        let signer = self.signer(version, id, author);
+        Ok(Order {
+            errand,
+            version: id.clone(),
+            key: signer.ok_or_else(|| never("a key of this kind cannot prove anything"))?,
+            csr_der: version.csr_der.clone().ok_or_else(without)?,
             spki_sha256: version.key.spki_sha256,
             ticket: enrolment.ticket.clone(),
-        };
-        enroller.step(order).await.map(Some)
+        })
     }
 
     /// Installs what came, through the same checks as what a person brings.
@@ -230,7 +190,10 @@ impl Registry {
         let author = enrolment.author.clone();
         let done = self.install(&author, &name, pem.as_bytes(), false, deadline);
         let error = match done.await {
-            Ok(_) => return installed(enrolment, "installed; activate it"),
+            Ok(_) => {
+                let how = "installed; activate it";
+                return ended(enrolment, EnrolmentState::Installed, how);
+            }
             Err(CredentialError::Change(error)) => EnrolError::Later(error.to_string()),
             Err(error) => EnrolError::Never(error.to_string()),
         };
@@ -238,8 +201,23 @@ impl Registry {
     }
 }
 
-fn installed(mut enrolment: Enrolment, how: &str) -> Enrolment {
-    enrolment.state = EnrolmentState::Installed;
+/// The reasons that a TPP may give; what an issuer alone can know is left unsaid.
+fn given(reason: RevocationReason) -> Reason {
+    match reason {
+        RevocationReason::KeyCompromise => Reason::KeyCompromise,
+        RevocationReason::AffiliationChanged => Reason::AffiliationChanged,
+        RevocationReason::Superseded => Reason::Superseded,
+        RevocationReason::CessationOfOperation => Reason::CessationOfOperation,
+        RevocationReason::Unspecified
+        | RevocationReason::CaCompromise
+        | RevocationReason::CertificateHold
+        | RevocationReason::PrivilegeWithdrawn
+        | RevocationReason::AaCompromise => Reason::Unspecified,
+    }
+}
+
+fn ended(mut enrolment: Enrolment, state: EnrolmentState, how: &str) -> Enrolment {
+    enrolment.state = state;
     enrolment.detail = how.to_owned();
     enrolment
 }

@@ -1,19 +1,13 @@
 //! What the operator wrote about the ways to QTSPs, checked.
 //!
-//! In: `[[enroller]]` tables. Out: ways, their secrets read. Never: a secret in the configuration; it names files.
+//! In: `[[enroller]]` tables. Out: the same, with values that can be; [`super::open`] makes ways of them. Never: a secret;
+//! tables name files.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::acme::{AccountFile, Binding};
-use super::{AcmeEnroller, AcmeServer, CmpAccount, CmpEnroller, Enroller, ManualEnroller};
-use crate::credential::cmp::Account;
 use crate::domain::Name;
-use crate::outgoing::trusting;
-use crate::pin::{self, PinError};
 
 /// Longest reference of an account, bytes.
 const REFERENCE_BYTES_MAX: usize = 128;
@@ -59,9 +53,25 @@ pub struct CmpConfig {
     pub reference: String,
     /// A file that holds the shared secret, mode 0400.
     pub secret_file: PathBuf,
+    /// The certificates by which the server signs its answers, PEM; without it only answers under the secret are believed.
+    pub server_certificate_file: Option<PathBuf>,
+    /// How renewals are asked for.
+    #[serde(default)]
+    pub renewal: Renewal,
     /// How long it may take before somebody should ask, hours.
     #[serde(default = "overdue_after")]
     pub overdue_after_h: u32,
+}
+
+/// How renewals are asked for by CMP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Renewal {
+    /// As the first certificate: by p10cr, under the secret.
+    #[default]
+    Request,
+    /// By kur, signed by the key of the version before.
+    Update,
 }
 
 /// `[[enroller]]` of kind `acme`.
@@ -99,29 +109,6 @@ fn overdue_after() -> u32 {
     OVERDUE_AFTER_H
 }
 
-/// Why a way to a QTSP cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum EnrollerError {
-    /// Its secret cannot be read.
-    #[error("enroller {name}: {source}")]
-    Secret {
-        /// Which way.
-        name: Name,
-        /// Why not.
-        source: PinError,
-    },
-    /// The CAs of its server cannot be read.
-    #[error("enroller {name}: {path}: {problem}")]
-    Cas {
-        /// Which way.
-        name: Name,
-        /// Which file; `the system's` when none is configured.
-        path: String,
-        /// Why not.
-        problem: String,
-    },
-}
-
 impl EnrollerConfig {
     /// What officers call it.
     pub fn name(&self) -> &Name {
@@ -136,7 +123,9 @@ impl EnrollerConfig {
     pub fn files_mut(&mut self) -> Vec<&mut PathBuf> {
         match self {
             Self::Manual(_) => Vec::new(),
-            Self::Cmp(config) => vec![&mut config.secret_file],
+            Self::Cmp(config) => std::iter::once(&mut config.secret_file)
+                .chain(&mut config.server_certificate_file)
+                .collect(),
             Self::Acme(config) => std::iter::once(&mut config.account_file)
                 .chain(&mut config.ca_file)
                 .chain(&mut config.eab_secret_file)
@@ -163,18 +152,6 @@ impl EnrollerConfig {
             false => Err(("enroller.overdue_after_h", "1 to 8784")),
         }
     }
-
-    /// The way, its secret read.
-    ///
-    /// # Errors
-    /// [`EnrollerError`].
-    pub fn open(&self) -> Result<Arc<dyn Enroller>, EnrollerError> {
-        Ok(match self {
-            Self::Manual(config) => Arc::new(ManualEnroller::new(hours(config.overdue_after_h))),
-            Self::Cmp(config) => Arc::new(CmpEnroller::new(config.account()?)),
-            Self::Acme(config) => Arc::new(AcmeEnroller::new(config.server()?)),
-        })
-    }
 }
 
 impl CmpConfig {
@@ -185,29 +162,19 @@ impl CmpConfig {
         if !(1..=REFERENCE_BYTES_MAX).contains(&self.reference.len()) {
             return Err(("enroller.reference", "1 to 128 bytes"));
         }
+        if self.renewal == Renewal::Update && self.server_certificate_file.is_none() {
+            return Err((
+                "enroller.server_certificate_file",
+                "renewal = \"update\" is answered under the server's certificate: name it",
+            ));
+        }
         Ok(())
     }
 
     /// Where its messages go; none when the URL is no such address.
-    fn address(&self) -> Option<http::Uri> {
+    pub(super) fn address(&self) -> Option<http::Uri> {
         let url: http::Uri = self.url.parse().ok()?;
         (url.scheme_str() == Some("http") && url.host().is_some()).then_some(url)
-    }
-
-    fn account(&self) -> Result<CmpAccount, EnrollerError> {
-        let secret = |source| EnrollerError::Secret {
-            name: self.name.clone(),
-            source,
-        };
-        Ok(CmpAccount {
-            // Checked before; an empty address reaches nobody.
-            url: self.address().unwrap_or_default(),
-            account: Account {
-                reference: self.reference.clone(),
-                secret: pin::from_file(&self.secret_file).map_err(secret)?,
-            },
-            patience: hours(self.overdue_after_h),
-        })
     }
 }
 
@@ -235,45 +202,4 @@ impl AcmeConfig {
         }
         Ok(())
     }
-
-    fn server(&self) -> Result<AcmeServer, EnrollerError> {
-        let name = || self.name.clone();
-        let tls = trusting(self.ca_file.as_deref()).map_err(|problem| EnrollerError::Cas {
-            name: name(),
-            path: match &self.ca_file {
-                Some(path) => path.display().to_string(),
-                None => "the system's".to_owned(),
-            },
-            problem,
-        })?;
-        let binding = match (&self.eab_key_id, &self.eab_secret_file) {
-            (Some(key_id), Some(file)) => Some(Binding {
-                key_id: key_id.clone(),
-                secret: pin::from_file(file).map_err(|source| EnrollerError::Secret {
-                    name: name(),
-                    source,
-                })?,
-            }),
-            _ => None,
-        };
-        Ok(AcmeServer {
-            directory_url: self.directory_url.clone(),
-            tls,
-            account: AccountFile {
-                path: self.account_file.clone(),
-                contacts: self
-                    .contacts
-                    .iter()
-                    .map(|c| format!("mailto:{c}"))
-                    .collect(),
-                binding,
-            },
-            challenge_directory: self.challenge_directory.clone(),
-            patience: hours(self.overdue_after_h),
-        })
-    }
-}
-
-fn hours(hours: u32) -> SignedDuration {
-    SignedDuration::from_hours(hours.into())
 }

@@ -71,7 +71,7 @@ pub(super) fn after(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::domain::{CallerName, Name, VersionId};
+    use crate::domain::{CallerName, Name, VersionId, Wish};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -83,6 +83,7 @@ mod tests {
                 credential: Name::try_from("seal").unwrap(),
                 number: 1,
             },
+            wish: Wish::Certificate,
             enroller: Name::try_from("qtsp").unwrap(),
             author: CallerName::try_from("alice.example".to_owned()).unwrap(),
             state: EnrolmentState::Pending,

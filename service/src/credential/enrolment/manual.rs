@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 
-use super::{EnrolError, Enroller, Order, Progress};
+use super::{EnrolError, Enroller, Errand, Order, Progress};
 use crate::backend::BoxFuture;
 
 /// How often an open ticket is looked at, seconds. Installing closes it at once; this is only for what was missed.
@@ -27,6 +27,12 @@ impl ManualEnroller {
 impl Enroller for ManualEnroller {
     fn step(&self, order: Order) -> BoxFuture<Result<Progress, EnrolError>> {
         let version = order.version;
+        if let Errand::Revocation { .. } = order.errand {
+            let by_hand = "people revoke by hand: call the QTSP, and tell it the serial number";
+            return Box::pin(std::future::ready(Err(EnrolError::Never(
+                by_hand.to_owned(),
+            ))));
+        }
         let detail = format!(
             "take the request (`sealkeep credential csr {version}`) to the QTSP, then \
              `sealkeep credential install {version}` what it issues"

@@ -6,9 +6,11 @@
 //!
 //! | room | what it knows |
 //! |---|---|
-//! | [`config`] | what the operator wrote |
+//! | [`config`], `open` | what the operator wrote |
 //! | `manual`, [`cmp`](CmpEnroller), [`acme`] | one way to a QTSP each |
 //! | `decide` | what becomes of an enrolment after a step; pure |
+//! | [`signer`](Signer) | what a key of the token signs for them |
+//! | `wish` | what officers ask for |
 //! | `carry` | whose step is due, and what came |
 //!
 //! An enrolment takes milliseconds or weeks. After every step its ticket is stored, and [`carry_on`] takes the next step
@@ -21,18 +23,24 @@ pub mod config;
 mod decide;
 mod manual;
 mod meter;
+mod open;
+mod signer;
+mod wish;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use sealkeep_cmp::request::Reason;
 
 pub use acme::{AcmeEnroller, AcmeServer};
 pub use carry::carry_on;
 pub use cmp::{CmpAccount, CmpEnroller};
-pub use config::{EnrollerConfig, EnrollerError};
+pub use config::EnrollerConfig;
 pub use manual::ManualEnroller;
 pub use meter::Meter;
+pub use open::EnrollerError;
+pub use signer::Signer;
 
 use crate::backend::BoxFuture;
 use crate::domain::{Name, VersionId};
@@ -49,14 +57,35 @@ pub trait Enroller: std::fmt::Debug + Send + Sync + 'static {
 /// What an enroller gets.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// The version that the certificate is for.
+    /// What the QTSP is asked for.
+    pub errand: Errand,
+    /// The version that it is about.
     pub version: VersionId,
+    /// The key of that version, for a QTSP that wants another proof than the request's.
+    pub key: Signer,
     /// The request, DER; its signature proves possession of the key.
     pub csr_der: Vec<u8>,
     /// SHA-256 of the SubjectPublicKeyInfo that has to come back.
     pub spki_sha256: [u8; 32],
     /// What the step before gave out.
     pub ticket: Option<String>,
+}
+
+/// What a QTSP is asked for.
+#[derive(Debug, Clone)]
+pub enum Errand {
+    /// A certificate for the request.
+    Certificate {
+        /// The key of the version that it follows, when its certificate may speak for us now.
+        renews: Option<Signer>,
+    },
+    /// That the certificate of the version is revoked.
+    Revocation {
+        /// The certificate, DER.
+        certificate: Vec<u8>,
+        /// Why.
+        reason: Reason,
+    },
 }
 
 /// How far a step got.
@@ -73,6 +102,8 @@ pub enum Progress {
     },
     /// Certificates, DER.
     Issued(Vec<Vec<u8>>),
+    /// The certificate is revoked.
+    Revoked,
 }
 
 /// Why a step did not succeed.

@@ -46,6 +46,11 @@ pub(super) fn of_order(error: &Error) -> EnrolError {
     }
 }
 
+/// RFC 8555 section 7.6.
+pub(super) fn is_revoked_already(error: &Error) -> bool {
+    matches!(error, Error::Api(problem) if kind(problem) == "alreadyRevoked")
+}
+
 /// The words of a problem and of what is below it.
 pub(super) fn words(problem: &Problem) -> String {
     let below = problem.subproblems.iter().map(|sub| sub.detail.as_deref());

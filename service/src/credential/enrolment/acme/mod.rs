@@ -24,11 +24,12 @@ use std::time::Duration;
 
 use instant_acme::{
     Account, AuthorizationStatus, ChallengeStatus, ChallengeType, Identifier, NewOrder,
-    Order as Placed, OrderStatus,
+    Order as Placed, OrderStatus, RevocationReason, RevocationRequest,
 };
 use jiff::SignedDuration;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use sealkeep_cmp::request::Reason;
 use sealkeep_profiles::certificate::Certificate;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -41,7 +42,7 @@ use challenge::Webroot;
 use judge::{judge, later, never, words};
 use transport::Https;
 
-use super::{EnrolError, Enroller, Order, Progress};
+use super::{EnrolError, Enroller, Errand, Order, Progress};
 use crate::backend::BoxFuture;
 
 /// How long one step may take, seconds; it is a handful of exchanges.
@@ -120,6 +121,13 @@ impl Enroller for AcmeEnroller {
 
 impl Inner {
     async fn step(&self, order: Order) -> Result<Progress, EnrolError> {
+        if let Errand::Revocation {
+            certificate,
+            reason,
+        } = &order.errand
+        {
+            return self.revoke(certificate, *reason).await;
+        }
         let names = dns_names(&order.csr_der)?;
         let account = self.account().await?;
         let Some(kept) = &order.ticket else {
@@ -154,6 +162,27 @@ impl Inner {
                 self.tidy(&mut kept);
                 Err(never(why_invalid(&mut placed).await))
             }
+        }
+    }
+
+    /// RFC 8555 section 7.6; the account that ordered a certificate may revoke it.
+    async fn revoke(&self, certificate: &[u8], reason: Reason) -> Result<Progress, EnrolError> {
+        let request = RevocationRequest {
+            certificate: &CertificateDer::from(certificate),
+            reason: Some(match reason {
+                Reason::Unspecified => RevocationReason::Unspecified,
+                Reason::KeyCompromise => RevocationReason::KeyCompromise,
+                Reason::AffiliationChanged => RevocationReason::AffiliationChanged,
+                Reason::Superseded => RevocationReason::Superseded,
+                Reason::CessationOfOperation => RevocationReason::CessationOfOperation,
+            }),
+        };
+        let revoked = self.account().await?.revoke(&request).await;
+        match revoked {
+            Ok(()) => Ok(Progress::Revoked),
+            // An answer was lost.
+            Err(error) if judge::is_revoked_already(&error) => Ok(Progress::Revoked),
+            Err(error) => Err(judge(&error)),
         }
     }
 

@@ -13,6 +13,7 @@ use sealkeep_sandbox::pki::{Pki, Subject};
 
 use super::*;
 use crate::clock::{Clock, SystemClock};
+use crate::credential::enrolment::Signer;
 use crate::outgoing::trusting;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -169,6 +170,8 @@ fn order(names: &[&str]) -> Order {
         csr_der: csr.der().to_vec(),
         spki_sha256: spki.spki_sha256(),
         ticket: None,
+        errand: Errand::Certificate { renews: None },
+        key: Signer::none(),
     }
 }
 
@@ -186,6 +189,7 @@ async fn play(
                     details.push(detail);
                 }
                 Ok(Progress::Issued(chain)) => return Ok(chain),
+                Ok(Progress::Revoked) => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             }
         }
@@ -213,6 +217,16 @@ async fn a_certificate_comes_though_we_restart_at_every_step() {
     assert_eq!(left, 0, "challenges that were answered are gone");
     let account = std::fs::metadata(ca.account_file()).unwrap();
     assert_eq!(account.permissions().mode() & 0o777, 0o400);
+    // Whoever ordered it may revoke it, and asking twice does no harm.
+    let mut revocation = first.clone();
+    revocation.errand = Errand::Revocation {
+        certificate: chain[0].clone(),
+        reason: Reason::Superseded,
+    };
+    for _ in 0..2 {
+        let (revoked, _) = play(revocation.clone(), || ca.enroller("c3BlbnQ", None)).await;
+        assert_eq!(revoked.unwrap(), Vec::<Vec<u8>>::new());
+    }
     // The name is approved now: no directory of challenges is needed, and the binding is not asked for again.
     let mut second = order(&[NAME]);
     second.spki_sha256 = first.spki_sha256;

@@ -8,8 +8,8 @@ use der::{Decode, SliceReader};
 use ring::{digest, hmac};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::CmpError;
-use super::wire::{integer, null, object, octets, sequence};
+use crate::CmpError;
+use crate::wire::{integer, null, object, octets, sequence};
 
 const PASSWORD_BASED_MAC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113533.7.66.13");
 const SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
@@ -25,13 +25,13 @@ const ITERATIONS: u32 = 10_000;
 const ITERATIONS_MAX: u32 = 100_000;
 
 /// The MAC of `protected` with its AlgorithmIdentifier.
-pub(super) struct Protection {
+pub(crate) struct Protection {
     algorithm: Vec<u8>,
     key: hmac::Key,
 }
 
 impl Protection {
-    pub(super) fn new(secret: &SecretString, salt: &[u8; 16]) -> Self {
+    pub(crate) fn new(secret: &SecretString, salt: &[u8; 16]) -> Self {
         let parameters = sequence(&[
             octets(salt),
             sequence(&[object(&SHA_256), null()]),
@@ -48,17 +48,24 @@ impl Protection {
     }
 
     /// DER.
-    pub(super) fn algorithm(&self) -> &[u8] {
+    pub(crate) fn algorithm(&self) -> &[u8] {
         &self.algorithm
     }
 
-    pub(super) fn mac(&self, protected: &[u8]) -> hmac::Tag {
+    pub(crate) fn mac(&self, protected: &[u8]) -> hmac::Tag {
         hmac::sign(&self.key, protected)
     }
 }
 
-/// Whether an answer is protected by our secret. `algorithm` is the content of its AlgorithmIdentifier.
-pub(super) fn verify(
+/// Whether a protection is one by a secret at all. `algorithm` is the content of its AlgorithmIdentifier.
+pub(crate) fn is_password_based(algorithm: &[u8]) -> bool {
+    let oid =
+        SliceReader::new(algorithm).and_then(|mut fields| ObjectIdentifier::decode(&mut fields));
+    oid.is_ok_and(|oid| oid == PASSWORD_BASED_MAC)
+}
+
+/// Whether a message is protected by this secret. `algorithm` is the content of its AlgorithmIdentifier.
+pub(crate) fn verify(
     secret: &SecretString,
     algorithm: &[u8],
     protected: &[u8],
