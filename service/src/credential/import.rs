@@ -68,6 +68,7 @@ impl Registry {
             purpose,
             contents,
         } = request;
+        // Cannot fail: a file without a certificate for its key is not opened.
         let leaf = Certificate::from_der(&contents.certificates[0]);
         let leaf = leaf.map_err(|error| CredentialError::Unreadable(error.into()))?;
         let delivered: String = contents
