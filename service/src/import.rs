@@ -142,7 +142,7 @@ pub async fn run(
     let trust = config.trust_anchors()?;
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
     let pin = pin::read(config_of_token, pin_env)?;
-    let store = Store::open(&config.store.sqlite_file, OpenMode::Existing).await?;
+    let store = Store::open(&config.place()?, OpenMode::Existing).await?;
     let clock: SharedClock = Arc::new(SystemClock);
     store.name_token_sets(config.tokens[0].set_name()).await?;
     let world = Arc::new(World::open(store.clone(), profiles.catalog).await?);

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use sealkeep_profiles::certificate::Certificate;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::csr::armour;
 use super::install::Found;
@@ -20,7 +21,9 @@ use super::reading;
 use super::{CredentialError, Installed};
 use crate::audit::Event;
 use crate::backend::pkcs11::Pkcs11Backend;
-use crate::backend::{GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef};
+use crate::backend::{
+    BackendError, GeneratedKey, KeyBackend, KeyEvidence, KeyId, KeyLimits, KeyRef,
+};
 use crate::domain::{
     CallerName, Credential, KeyOrigin, Name, Purpose, Version, VersionId, VersionState,
 };
@@ -68,6 +71,7 @@ impl Registry {
             purpose,
             contents,
         } = request;
+        // Cannot fail: a file without a certificate for its key is not opened.
         let leaf = Certificate::from_der(&contents.certificates[0]);
         let leaf = leaf.map_err(|error| CredentialError::Unreadable(error.into()))?;
         let delivered: String = contents
@@ -95,11 +99,10 @@ impl Registry {
             .append(Event::KeyImport, Some(who.as_str()), about)
             .await;
         let announced = announced.map_err(ChangeError::from)?;
-        let (label, public) = (credential.as_str(), leaf.public_key().clone());
-        let imported = token
-            .import(id, label, public, contents.key, deadline)
+        let brought = self
+            .bring_in(token, id, &wanted, contents.key, deadline)
             .await;
-        let key = match imported {
+        let key = match brought {
             Ok(key) => key,
             Err(error) => {
                 let recorded = self.failed(who, announced, &error.to_string()).await;
@@ -107,15 +110,36 @@ impl Registry {
                 return Err(ChangeError::from(error).into());
             }
         };
-        // The installation has the key sign, so the tokens must know it.
-        let known = self
-            .tokens
-            .adopt(self.tokens.first_set(), &[key.key], deadline);
-        known.await.map_err(ChangeError::from)?;
         let version = self.write(who, &wanted, &key, deadline).await?;
         let name = version.resource();
         self.install(who, &name, delivered.as_bytes(), false, deadline)
             .await
+    }
+
+    /// Brings the key into the token and lets it sign there: the installation asks for that. Or leaves nothing.
+    async fn bring_in(
+        &self,
+        token: &Pkcs11Backend,
+        id: KeyId,
+        wanted: &Wanted<'_>,
+        private_key_info: Zeroizing<Vec<u8>>,
+        deadline: Instant,
+    ) -> Result<GeneratedKey, BackendError> {
+        let (label, public) = (wanted.credential.as_str(), wanted.leaf.public_key().clone());
+        let key = token
+            .import(id, label, public, private_key_info, deadline)
+            .await?;
+        let set = self.tokens.first_set();
+        let asked = self.tokens.adopt(set, &[key.key], deadline).await;
+        let unknown = Err(BackendError::KeyUnknown(id));
+        let adopted = asked.and_then(|mut it| it.pop().map_or(unknown, |it| it.outcome));
+        if let Err(error) = adopted {
+            if let Err(left) = token.destroy(&key.key, deadline).await {
+                tracing::error!(key = %id, error = %left, "a key without a version stays in the token");
+            }
+            return Err(error);
+        }
+        Ok(key)
     }
 
     /// Everything that can be refused before the token is touched.

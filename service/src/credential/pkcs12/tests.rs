@@ -66,7 +66,8 @@ fn opens_what_openssl_writes_today() {
         let file = exported(dir.path(), &format!("-inkey k.pem -in c.pem {flags}"));
         let contents = opened(&file).unwrap();
         assert_eq!(contents.key.as_slice(), key, "{flags}");
-        assert_eq!(contents.certificates, [certificate.clone()], "{flags}");
+        assert_eq!(contents.certificates.len(), 1, "{flags}");
+        assert_eq!(contents.certificates[0], certificate, "{flags}");
         assert!(!format!("{contents:?}").contains("48, 129"), "{contents:?}");
     }
 }
