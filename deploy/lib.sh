@@ -115,7 +115,11 @@ sandbox_anchor_files = ["qtsp/root.pem"]
 [revocation]
 proxy = "http://$(cat "$dir/qtsp.address")"
 EOF
+    [ ! -f "$dir/trust/lotl-signer.pem" ] || say 'sandbox_lotl_signer_files = ["trust/lotl-signer.pem"]' >>"$dir/sealkeep.toml"
 }
+
+# house_lists DIR: trusted lists that name the sandbox QTSP; house_config then pins their signer.
+house_lists() { "$BIN/sandbox-qtsp" trusted-list --dir "$1/qtsp" --out "$1/trust" >/dev/null; }
 
 # house_start DIR: starts sealkeepd, waits until it is ready, exports SEALKEEP_ADDR and SEALKEEP_CACERT.
 house_start() {
