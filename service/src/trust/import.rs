@@ -72,7 +72,7 @@ impl Registry {
         batch: Batch,
         validate_only: bool,
     ) -> Result<Vec<Imported>, ImportError> {
-        let _turn = self.turn().await.map_err(ChangeError::from)?;
+        let _turn = self.turn().await?;
         let lists = batch.finish().map_err(ImportError::Refused)?;
         if lists.is_empty() {
             return Err(ImportError::NoFiles);
@@ -92,7 +92,7 @@ impl Registry {
     /// # Errors
     /// [`ImportError`].
     pub async fn remove_list(&self, who: &CallerName, id: &ListId) -> Result<(), ImportError> {
-        let _turn = self.turn().await.map_err(ChangeError::from)?;
+        let _turn = self.turn().await?;
         let known = self.world.load();
         let imported = known.trusted_lists.get(id);
         let imported = imported.ok_or_else(|| ImportError::Unknown(id.to_string()))?;

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sealkeep_client::Error;
 use sealkeep_client::v1::trust_service_client::TrustServiceClient;
+use sealkeep_client::v1::watch_service_client::WatchServiceClient;
 use sealkeep_client::v1::{self, KeyAlgorithm, Purpose, TrustedListKind};
 use sealkeep_sandbox::files;
 use sealkeep_sandbox::key::KeyKind;
@@ -103,6 +104,21 @@ impl Scene {
         answer.lists
     }
 
+    async fn ending(&self) -> Vec<v1::Expiry> {
+        let request = v1::ListExpiringRequest::default();
+        let answer = self
+            .house
+            .connect(OFFICER)
+            .call(request, async |channel, request| {
+                WatchServiceClient::new(channel)
+                    .list_expiring(request)
+                    .await
+            })
+            .await
+            .unwrap();
+        answer.expiries
+    }
+
     async fn remove(&self, name: &str) -> Result<(), Error> {
         let request = v1::RemoveTrustedListRequest {
             name: name.to_owned(),
@@ -161,6 +177,14 @@ async fn an_imported_list_vouches_for_a_certificate_until_it_is_removed() {
     assert_eq!(trust.trusted_list, "sandbox/FR");
     assert_eq!(trust.service, "Sealkeep Sandbox QTSP Issuing CA");
     assert!(codes(&installed).is_empty());
+
+    let ending = scene.ending().await;
+    let watched = ending.iter().filter(|e| e.kind == "trusted_list");
+    let watched: Vec<_> = watched.map(|e| (e.name.as_str(), e.end_time)).collect();
+    assert!(
+        watched.contains(&("sandbox/FR", imported[1].next_update_time)),
+        "{watched:?}"
+    );
 
     // What was imported is there after a restart too.
     scene.house.stop().await;
