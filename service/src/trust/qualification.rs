@@ -166,16 +166,21 @@ fn some<T>(all: impl Iterator<Item = T>, none: NotQualified) -> Result<Vec<T>, N
 }
 
 /// Whether the service is a CA above the leaf: one in the chain, or the one that issued its last certificate. A CA is its
-/// name and its key (TS 119 612 clause 5.5.3), not one certificate: cross-certified CAs have several.
+/// name and its key (TS 119 612 clause 5.5.3), not one certificate: cross-certified CAs have several. Names alone link
+/// nothing: above is only what signed the certificate below.
 fn is_issuer(service: &Service, chain: &[Certificate]) -> bool {
+    let links = chain
+        .windows(2)
+        .take_while(|pair| pair[0].verify_issued_by(&pair[1]).is_ok());
+    let path = &chain[..=links.count()];
     let same = |a: &Certificate, b: &Certificate| {
         a.subject().der() == b.subject().der() && a.public_key() == b.public_key()
     };
     service.certificates.iter().any(|ca| {
-        chain.iter().skip(1).any(|above| same(above, ca))
-            || chain
-                .last()
-                .is_some_and(|last| last.verify_issued_by(ca).is_ok())
+        let issued_last = path
+            .last()
+            .is_some_and(|last| last.verify_issued_by(ca).is_ok());
+        issued_last || path.iter().skip(1).any(|above| same(above, ca))
     })
 }
 

@@ -17,8 +17,8 @@ pub(super) const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 /// XAdES, ETSI EN 319 132-1.
 pub(super) const XADES: &str = "http://uri.etsi.org/01903/v1.3.2#";
 
-/// The most nodes of a document. The largest national list has some 300,000.
-const NODES_MAX: u32 = 2_000_000;
+/// The most nodes of a document. Lists have some 22 for each KiB.
+const NODES_MAX: u32 = 1_000_000;
 /// The deepest nesting of elements. Trusted lists stay under 25.
 const DEPTH_MAX: usize = 64;
 

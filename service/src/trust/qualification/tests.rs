@@ -124,6 +124,11 @@ fn the_issuer_is_its_name_and_its_key() {
     scene.list.services[0].certificates = vec![stranger.chain[1].clone()];
     let refused = scene.qualify(Use::Website, NOW).unwrap_err();
     assert_eq!(refused, NotQualified::Unlisted);
+    // A leaf of somebody else with the same name, delivered together with the listed certificate.
+    let mixed = [stranger.chain[0].clone(), ca.clone()];
+    scene.list.services[0].certificates = vec![ca];
+    let refused = qualify(&mixed, Use::Website, std::iter::once(&scene.list), NOW);
+    assert_eq!(refused.unwrap_err(), NotQualified::Unlisted);
     let nothing = qualify(&[], Use::Website, std::iter::once(&scene.list), NOW);
     assert_eq!(nothing.unwrap_err(), NotQualified::Unlisted);
 }
