@@ -44,6 +44,7 @@ step "A SoftHSM token, an internal CA, sealkeepd with SQLite and its first offic
 house_token "$HOUSE"
 house_pki "$HOUSE"
 house_qtsp "$HOUSE"
+house_lists "$HOUSE"
 house_config "$HOUSE"
 "$BIN/sealkeepd" init --config "$HOUSE/sealkeep.toml" --officer spiffe://demo.example/officer | sed "s|$HOUSE/||; s/^/  /"
 house_start "$HOUSE"
@@ -68,6 +69,8 @@ BANK=localhost:${BANK##*:}     # its certificate names localhost
 say "  the bank listens on $BANK"
 
 step "Credentials: keys made in the token, certificates issued by the sandbox QTSP, checked, activated"
+# The trusted list of the pretend country names the QTSP: what it issues is qualified.
+quiet as officer "$BIN/sealkeep" trust import --lotl "$HOUSE/trust/lotl.xml" --list "$HOUSE/trust/list.xml"
 house_credential "$HOUSE" demo-tpp-transport transport ec-p256 PSP_AI,PSP_PI
 house_credential "$HOUSE" demo-tpp-seal seal rsa-2048 PSP_AI,PSP_PI
 house_credential "$HOUSE" demo-ais-seal seal rsa-2048 PSP_AI

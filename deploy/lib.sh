@@ -92,7 +92,8 @@ house_qtsp() {
 # house_config DIR: DIR/sealkeep.toml for that token and PKI, trusting the sandbox QTSP. The names in its certificates are
 # nowhere in the world, so it is its own proxy.
 house_config() {
-    local dir=$1
+    local dir=$1 signers=
+    [ ! -f "$dir/trust/lotl-signer.pem" ] || signers='"trust/lotl-signer.pem"'
     cat >"$dir/sealkeep.toml" <<EOF
 [listen]
 address = "127.0.0.1:0"
@@ -111,11 +112,15 @@ sqlite_file = "sealkeep.db"
 
 [trust]
 sandbox_anchor_files = ["qtsp/root.pem"]
+sandbox_lotl_signer_files = [$signers]
 
 [revocation]
 proxy = "http://$(cat "$dir/qtsp.address")"
 EOF
 }
+
+# house_lists DIR: trusted lists that name the sandbox QTSP; house_config then pins their signer.
+house_lists() { "$BIN/sandbox-qtsp" trusted-list --dir "$1/qtsp" --out "$1/trust" >/dev/null; }
 
 # house_start DIR: starts sealkeepd, waits until it is ready, exports SEALKEEP_ADDR and SEALKEEP_CACERT.
 house_start() {

@@ -10,7 +10,7 @@ started=$(date +%s)
 step() { printf '\n== %s (%s s)\n' "$*" $(($(date +%s) - started)); }
 
 step "what the tests need"
-install_packages softhsm2 opensc opensc-pkcs11 libnss3 libnss3-tools p11-kit p11-kit-modules openssl python3 python3-venv util-linux prometheus curl pebble
+install_packages softhsm2 opensc opensc-pkcs11 libnss3 libnss3-tools p11-kit p11-kit-modules openssl python3 python3-venv util-linux prometheus curl pebble xmlsec1
 command -v cargo >/dev/null || fail "a Rust toolchain is needed: https://rustup.rs"
 deploy/kryoptic.sh
 # Checkers that have no Debian package, in a throw-away folder.

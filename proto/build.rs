@@ -3,7 +3,7 @@
 use prost::Message;
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "sealkeep/v1/environment.proto",
     "sealkeep/v1/signing.proto",
     "sealkeep/v1/jwt.proto",
@@ -19,6 +19,7 @@ const FILES: [&str; 15] = [
     "sealkeep/v1/approval.proto",
     "sealkeep/v1/enrolment.proto",
     "sealkeep/v1/key.proto",
+    "sealkeep/v1/trust.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

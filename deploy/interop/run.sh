@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Implementations that are not ours check a real service: PyPI grpcio calls it, openssl, httpsig, http-signature, jwcrypto
 # and jose verify what it signs, `openssl s_server` what its keys authenticate, pkilint what the sandbox QTSP issues and
-# revokes, pkcs11-tool and python-pkcs11 how the keys are kept. They, http-message-signatures (PyPI and npm) and joserfc also verify
-# requests signed under every shipped profile. One line a check; exit code 0 only when all are ok.
+# revokes, pyHanko what trusted lists say of it, pkcs11-tool and python-pkcs11 how the keys are kept. They,
+# http-message-signatures (PyPI and npm) and joserfc also verify requests signed under every shipped profile. One line a
+# check; exit code 0 only when all are ok.
 #
 # SEALKEEP_INTEROP_SEED repeats the random requests of an earlier run.
 # shellcheck source-path=SCRIPTDIR
@@ -43,6 +44,7 @@ furnish() {
         --out "$dir/tls/two-names" >/dev/null
     house_qtsp "$dir"
     "$BIN/sandbox-qtsp" issue-bank --dir "$dir/qtsp" --out "$dir/bank" >/dev/null
+    house_lists "$dir"
     house_config "$dir"
     "$BIN/sealkeepd" init --config "$dir/sealkeep.toml" --officer spiffe://demo.example/officer >/dev/null
     house_start "$dir"
@@ -98,6 +100,7 @@ step audit python audit "$SIGNATURE_COUNT"
 step attributes attributes "$HOUSE" "$CREDENTIAL_COUNT"
 step token python token
 step certificates python certificates
+step trust python trust
 
 PASSED=$(grep -c '^ok ' "$HOUSE/results" || true)
 FAILED=$(grep -c '^FAILED ' "$HOUSE/results" || true)

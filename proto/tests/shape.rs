@@ -13,7 +13,7 @@ use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
 /// Every bytes field that a request may carry, and why it is no door to a free signature.
-const BYTES_IN_REQUESTS: [(&str, &str); 9] = [
+const BYTES_IN_REQUESTS: [(&str, &str); 10] = [
     (
         "Header.value",
         "a header value; the service lays out the string that is signed",
@@ -33,6 +33,10 @@ const BYTES_IN_REQUESTS: [(&str, &str); 9] = [
     (
         "InstallCertificateRequest.certificates",
         "read as certificates and stored; no key sees them",
+    ),
+    (
+        "ImportTrustedListsRequest.chunk",
+        "read as a trusted list and its signature verified; no key sees it",
     ),
     (
         "SignDpopProofRequest.access_token_sha256",

@@ -22,6 +22,7 @@ use crate::credential::enrolment::{EnrollerConfig, EnrollerError, Enrollers};
 use crate::domain::Environment;
 use crate::pin::{self, PinError};
 use crate::store::Place;
+use crate::trust::{ListTerms, Signer};
 
 pub use revocation::{RevocationConfig, RevocationEnvironmentConfig};
 pub use tables::{
@@ -139,7 +140,9 @@ impl Config {
             .trust
             .sandbox_anchor_files
             .iter_mut()
-            .chain(&mut self.trust.production_anchor_files);
+            .chain(&mut self.trust.production_anchor_files)
+            .chain(&mut self.trust.sandbox_lotl_signer_files)
+            .chain(&mut self.trust.production_lotl_signer_files);
         let webhooks = self.watch.webhook.iter_mut();
         let webhooks =
             webhooks.flat_map(|w| std::iter::once(&mut w.secret_file).chain(&mut w.ca_file));
@@ -212,6 +215,33 @@ impl Config {
                 })
             }
         }
+    }
+
+    /// The terms for trusted lists, with the certificates of signers read.
+    pub fn list_terms(&self) -> Result<ListTerms, ConfigError> {
+        let trust = &self.trust;
+        let sandbox = trust.sandbox_lotl_signer_files.iter();
+        let sandbox = sandbox.map(|path| (Environment::Sandbox, path));
+        let production = trust.production_lotl_signer_files.iter();
+        let production = production.map(|path| (Environment::Production, path));
+        let mut terms = ListTerms {
+            signers: Vec::new(),
+            production: trust.production_trusted_list,
+        };
+        for (environment, path) in sandbox.chain(production) {
+            let pem = std::fs::read(path).map_err(|source| ConfigError::File {
+                path: path.clone(),
+                source,
+            })?;
+            let signers = Signer::from_pem(&pem).map_err(|problem| ConfigError::Syntax {
+                path: path.clone(),
+                problem,
+            })?;
+            terms
+                .signers
+                .extend(signers.into_iter().map(|s| (environment, s)));
+        }
+        Ok(terms)
     }
 
     /// The part that the PKCS#11 backend takes.

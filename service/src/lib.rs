@@ -20,6 +20,7 @@
 //! | [`credential`], [`bank`], [`access`] | what officers change, through [`registry`] | change by halves |
 //! | [`credential::revocation`] | whether issuers have revoked what is ours | stop anything because nobody answers |
 //! | [`credential::enrolment`] | what QTSPs are asked for, and what comes of it | hand a key to a protocol |
+//! | [`trust`] | who may issue qualified certificates, by the EU's trusted lists | fetch a list |
 //! | [`watch`] | what ends when, and who is told | decide about a signature |
 //! | [`metrics`] | what monitoring sees | let a label grow with traffic |
 //! | [`publication`] | our seal certificates, where banks fetch them | list them |
@@ -96,5 +97,6 @@ pub mod replica;
 pub mod run;
 pub mod signing;
 pub mod store;
+pub mod trust;
 pub mod watch;
 pub mod world;

@@ -2,7 +2,7 @@
 //!
 //! In: a checked wish of an officer. Out: the change in the store, then a new snapshot. Every change is announced in
 //! the audit log before it is made, so that none can happen unseen; one that then fails gets a record too. The verbs
-//! live in [`crate::credential`], [`crate::bank`] and [`crate::access`]; profiles come from [`crate::profiles`].
+//! live in [`crate::credential`], [`crate::bank`], [`crate::access`] and [`crate::trust`]; profiles come from [`crate::profiles`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::credential::revocation::Revocations;
 use crate::domain::{CallerName, Name};
 use crate::profiles::Profiles;
 use crate::store::{self, StoreError};
+use crate::trust::ListTerms;
 use crate::world::{World, WorldError};
 
 /// The one door to administrative changes: cheap to clone.
@@ -32,6 +33,7 @@ pub struct Registry {
     pub(crate) audit: AuditLog,
     pub(crate) tokens: Tokens,
     pub(crate) trust: Arc<TrustAnchors>,
+    pub(crate) lists: Arc<ListTerms>,
     /// What callers report of canaries, by bank and credential.
     pub(crate) outcomes: Arc<std::sync::Mutex<HashMap<(Name, Name), Outcomes>>>,
     pub(crate) approvals: ApprovalRules,
@@ -84,6 +86,7 @@ impl Registry {
             audit,
             tokens,
             trust: Arc::new(trust),
+            lists: Arc::default(),
             outcomes: Arc::default(),
             approvals: ApprovalRules::default(),
             enrollers: Arc::default(),
@@ -93,6 +96,12 @@ impl Registry {
             approved: Arc::default(),
             turn: Arc::default(),
         }
+    }
+
+    /// The same registry with the operator's terms for trusted lists.
+    pub fn with_lists(mut self, terms: ListTerms) -> Self {
+        self.lists = Arc::new(terms);
+        self
     }
 
     /// The same registry with ways to QTSPs.

@@ -76,6 +76,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
     )?;
     let publication = server_files(config.publication.as_ref())?;
     let trust = config.trust_anchors()?;
+    let lists = config.list_terms()?;
     let enrollers = config.enrollers()?;
     let revocations = Arc::new(config.revocation.revocations());
     let profiles = Profiles::read(config.profiles.directory.as_deref())?;
@@ -112,6 +113,7 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         tokens.clone(),
         trust,
     )
+    .with_lists(lists)
     .with_approvals(config.approval_rules())
     .with_enrollers(enrollers)
     .with_revocation(revocations.clone());
@@ -251,6 +253,7 @@ async fn wait_for_signal() {
 pub fn check(path: &Path) -> Result<Config, RunError> {
     let config = Config::read(path)?;
     config.trust_anchors()?;
+    config.list_terms()?;
     Profiles::read(config.profiles.directory.as_deref())?;
     sinks(&config)?;
     let listen = &config.listen;

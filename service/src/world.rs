@@ -23,6 +23,7 @@ use crate::domain::{
     Bank, Caller, CallerName, Credential, Enrolment, Name, Purpose, Revocation, Version,
 };
 use crate::store::{Store, StoreError};
+use crate::trust::{Imported, ListId};
 
 /// How long a replica may not hear of the others and still sign, milliseconds. A freeze reaches every signature within a
 /// second, so this is less.
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub revocations: HashMap<[u8; 32], Revocation>,
     /// The verifications under way, by name.
     pub verifications: HashMap<String, Verification>,
+    /// The trusted lists that were imported.
+    pub trusted_lists: BTreeMap<ListId, Arc<Imported>>,
 }
 
 /// A bank with all that is needed to sign for it.
@@ -166,7 +169,7 @@ pub enum WorldError {
 impl World {
     /// Reads the store.
     pub async fn open(store: Store, catalog: Arc<Catalog>) -> Result<Self, WorldError> {
-        let snapshot = read(&store, catalog).await?;
+        let snapshot = read(&store, catalog, &Snapshot::default()).await?;
         Ok(Self {
             store,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -216,15 +219,15 @@ impl World {
     /// Reads the store again and swaps the snapshot whole.
     pub async fn refresh(&self) -> Result<(), WorldError> {
         let _turn = self.turn.lock().await;
-        let catalog = self.load().catalog.clone();
-        let snapshot = read(&self.store, catalog).await?;
+        let before = self.load();
+        let snapshot = read(&self.store, before.catalog.clone(), &before).await?;
         self.swap(snapshot);
         Ok(())
     }
 
     /// Whether every bank would have a profile whose settings it has, with these profiles.
     pub async fn check_catalog(&self, catalog: Arc<Catalog>) -> Result<(), WorldError> {
-        let snapshot = read(&self.store, catalog).await?;
+        let snapshot = read(&self.store, catalog, &self.load()).await?;
         for destination in snapshot.banks.values() {
             let profiles = [&*destination.profile, &*destination.oauth_profile];
             let checked = destination.settings.check(&profiles);
@@ -240,7 +243,7 @@ impl World {
     /// Takes over profiles that [`World::check_catalog`] has passed; the turn of the registry was held meanwhile.
     pub async fn adopt_catalog(&self, catalog: Arc<Catalog>) -> Result<(), WorldError> {
         let _turn = self.turn.lock().await;
-        let snapshot = read(&self.store, catalog).await?;
+        let snapshot = read(&self.store, catalog, &self.load()).await?;
         self.swap(snapshot);
         Ok(())
     }
@@ -251,7 +254,11 @@ impl World {
     }
 }
 
-async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldError> {
+async fn read(
+    store: &Store,
+    catalog: Arc<Catalog>,
+    before: &Snapshot,
+) -> Result<Snapshot, WorldError> {
     let credentials: BTreeMap<Name, Arc<Credential>> = store
         .credentials()
         .await?
@@ -298,7 +305,25 @@ async fn read(store: &Store, catalog: Arc<Catalog>) -> Result<Snapshot, WorldErr
         rotations,
         enrolments: store.unsettled_enrolments().await?,
         verifications: verifications.collect(),
+        trusted_lists: trusted_lists(store, before).await?,
     })
+}
+
+/// The lists, each read from the store only when it is another than before: they are large and seldom change.
+async fn trusted_lists(
+    store: &Store,
+    before: &Snapshot,
+) -> Result<BTreeMap<ListId, Arc<Imported>>, WorldError> {
+    let mut lists = BTreeMap::new();
+    for (id, file_sha256) in store.trusted_list_ids().await? {
+        let same = before.trusted_lists.get(&id);
+        let list = match same.filter(|list| list.file_sha256 == file_sha256) {
+            Some(list) => Some(list.clone()),
+            None => store.trusted_list(&id).await?.map(Arc::new),
+        };
+        lists.extend(list.map(|list| (id, list)));
+    }
+    Ok(lists)
 }
 
 /// A bank moves when it has another version than the one of an open rotation, or had one when it began.

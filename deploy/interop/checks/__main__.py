@@ -24,6 +24,8 @@ def main() -> None:
         from .encryption import run
     elif step == "audit":
         from .audit import run
+    elif step == "trust":
+        from .trust import run
     elif step == "token":
         from .token import run
     else:

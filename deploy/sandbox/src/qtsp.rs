@@ -17,6 +17,7 @@ mod order;
 mod profile;
 mod revoked;
 mod serve;
+pub mod trusted_list;
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -282,6 +283,12 @@ impl Qtsp {
     /// The CA that signs certificates.
     pub fn issuing(&self) -> &CertificateDer<'static> {
         &self.issuing
+    }
+
+    /// When its issuing CA began.
+    pub fn founded(&self) -> Result<Timestamp, QtspError> {
+        let issuing = Certificate::from_der(&self.issuing).map_err(build)?;
+        Ok(issuing.not_before())
     }
 
     fn certify(

@@ -52,6 +52,8 @@ pub enum Event {
     RotationStep,
     RotationVerify,
     RotationEnd,
+    TrustImport,
+    TrustRemove,
     ProfilesLoad,
     AccessApply,
     /// An administrative change that was announced by an earlier record did not happen.
@@ -102,6 +104,8 @@ impl Event {
             Self::RotationStep => "rotation.step",
             Self::RotationVerify => "rotation.verify",
             Self::RotationEnd => "rotation.end",
+            Self::TrustImport => "trust.import",
+            Self::TrustRemove => "trust.remove",
             Self::ProfilesLoad => "profiles.load",
             Self::AccessApply => "access.apply",
             Self::ChangeFailed => "change.failed",

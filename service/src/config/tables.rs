@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::approval;
 use crate::domain::Name;
 use crate::publication::UrlTemplate;
+use crate::trust::Demand;
 use crate::watch::SECRET_DAYS_DEFAULT;
 use crate::watch::sink::WebhookConfig;
 
@@ -60,6 +61,15 @@ pub struct TrustConfig {
     /// CAs whose certificates are for production, PEM files.
     #[serde(default)]
     pub production_anchor_files: Vec<PathBuf>,
+    /// Who may sign the list of the lists of a sandbox, PEM files of certificates.
+    #[serde(default)]
+    pub sandbox_lotl_signer_files: Vec<PathBuf>,
+    /// Who may sign the EU's list of the lists, PEM files of certificates, as the Official Journal publishes them.
+    #[serde(default)]
+    pub production_lotl_signer_files: Vec<PathBuf>,
+    /// What production makes of a certificate that no imported list confirms.
+    #[serde(default)]
+    pub production_trusted_list: Demand,
 }
 
 /// `[profiles]`

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::CredentialError;
 use super::checks::{self, Candidate, Finding};
 use super::csr::armour;
+use super::listed::Listed;
 use super::reading::{self, Delivery};
 use super::state::{self, Happening};
 use crate::audit::Event;
@@ -18,6 +19,7 @@ use crate::domain::{
 };
 use crate::registry::{ChangeError, Registry};
 use crate::store::{IssuedRow, StateChange};
+use crate::world::Snapshot;
 
 /// What the checks found; nothing of it blocks.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct Installed {
     pub version: VersionId,
     /// All findings.
     pub findings: Vec<Finding>,
+    /// The trusted list that makes the certificate qualified; none when only a pinned anchor vouches for it.
+    pub listed: Option<Listed>,
 }
 
 /// A version that was put to use.
@@ -37,6 +41,8 @@ pub struct Activated {
     pub banks: Vec<Name>,
     /// What should be known all the same.
     pub findings: Vec<Finding>,
+    /// The trusted list that makes the certificate qualified; none when only a pinned anchor vouches for it.
+    pub listed: Option<Listed>,
 }
 
 /// Which version a name means.
@@ -67,6 +73,10 @@ impl Registry {
             findings.extend(self.key_proof(version, &chain[0], deadline).await?);
         }
         findings.extend(self.replica_finding(version));
+        let (of_lists, listed) = environment
+            .map(|world| self.listed(&chain, found.credential.purpose, world))
+            .unwrap_or_default();
+        findings.extend(of_lists);
         let environment = match environment {
             Some(known) if !findings.iter().any(|f| f.blocking) => known,
             _ => return Err(CredentialError::Blocked(findings)),
@@ -74,6 +84,7 @@ impl Registry {
         let installed = Installed {
             version: version.id.clone(),
             findings,
+            listed,
         };
         if validate_only {
             return Ok(installed);
@@ -82,6 +93,7 @@ impl Registry {
             "version": version.id.to_string(),
             "certificate_sha256": hex::encode(chain[0].sha256()),
             "environment": environment.as_str(),
+            "trusted_list": installed.listed.as_ref().map(|listed| listed.list.to_string()),
             "findings": installed.findings.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(),
         });
         let chain_pem = chain
@@ -110,13 +122,7 @@ impl Registry {
             version,
             purpose: found.credential.purpose,
             previous: previous(&found.credential, version.id.number),
-            others: snapshot
-                .credentials
-                .values()
-                .flat_map(|c| &c.versions)
-                .filter(|other| other.id != version.id)
-                .filter_map(|other| Some(other.issued.as_ref()?.leaf()))
-                .collect(),
+            others: others(&snapshot, &version.id),
             chain: &delivery.chain,
             extra: &delivery.extra,
             anchors: &self.trust,
@@ -156,7 +162,7 @@ impl Registry {
         rebind: bool,
     ) -> Result<Activated, CredentialError> {
         // The network is not waited for under the turn; a version that is stopped for what it said is found stopped below.
-        let findings = self.revocation_findings(&self.find(name)?.version).await?;
+        let mut findings = self.revocation_findings(&self.find(name)?.version).await?;
         if findings.iter().any(|finding| finding.blocking) {
             return Err(CredentialError::Blocked(findings));
         }
@@ -176,6 +182,8 @@ impl Registry {
         if !valid {
             return Err(CredentialError::NotValidNow(version.id.clone()));
         }
+        let (of_lists, listed) = self.still_listed(version, found.credential.purpose)?;
+        findings.extend(of_lists);
         let snapshot = self.world.load();
         if rebind && snapshot.rotations.contains_key(&version.id.credential) {
             return Err(CredentialError::RotationOpen(version.id.credential.clone()));
@@ -191,6 +199,7 @@ impl Registry {
         let data = json!({
             "version": version.id.to_string(),
             "banks": banks.iter().map(Name::as_str).collect::<Vec<_>>(),
+            "trusted_list": listed.as_ref().map(|listed| listed.list.to_string()),
             "findings": findings.iter().map(|f| f.code.as_str()).collect::<Vec<_>>(),
             "tokens": proven_at,
         });
@@ -202,6 +211,7 @@ impl Registry {
             version: version.id.clone(),
             banks,
             findings,
+            listed,
         })
     }
 
@@ -272,6 +282,15 @@ pub(super) fn next(
         version: version.id.clone(),
         source,
     })
+}
+
+/// The certificates of all other versions.
+fn others<'a>(snapshot: &'a Snapshot, version: &VersionId) -> Vec<&'a Certificate> {
+    let versions = snapshot.credentials.values().flat_map(|c| &c.versions);
+    versions
+        .filter(|other| other.id != *version)
+        .filter_map(|other| Some(other.issued.as_ref()?.leaf()))
+        .collect()
 }
 
 /// The certificate of the newest older version that has one.

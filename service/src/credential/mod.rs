@@ -11,6 +11,7 @@ pub mod enrolment;
 mod import;
 mod install;
 mod life;
+mod listed;
 pub mod pkcs12;
 mod prove;
 mod reading;
@@ -25,6 +26,7 @@ pub use enrol::{EnrolRequest, Enrolled};
 pub use import::ImportRequest;
 pub use install::{Activated, Installed};
 pub use life::Stopped;
+pub use listed::Listed;
 pub use reading::Unreadable;
 
 use crate::approval::ApprovalError;

@@ -111,6 +111,7 @@ impl CredentialService for Api {
         Ok(Response::new(v1::InstallCertificateResponse {
             version: Some(self.version(&installed.version)?),
             findings: installed.findings.into_iter().map(wire::finding).collect(),
+            trust: Some(wire::trust_basis(installed.listed.as_ref())),
         }))
     }
 
@@ -133,6 +134,7 @@ impl CredentialService for Api {
             version: Some(self.version(&activated.version)?),
             bound_banks: activated.banks.iter().map(ToString::to_string).collect(),
             findings: activated.findings.into_iter().map(wire::finding).collect(),
+            trust: Some(wire::trust_basis(activated.listed.as_ref())),
         }))
     }
 

@@ -33,6 +33,7 @@ use crate::policy::Unfit;
 use crate::registry::ChangeError;
 use crate::signing::SigningError;
 use crate::store::StoreError;
+use crate::trust::ImportError;
 use crate::world::WorldError;
 
 /// `google.rpc.ErrorInfo.domain`.
@@ -330,6 +331,22 @@ impl OnWire for CredentialError {
             Self::EnrolmentClosed(_) => Fault::new(Code::FailedPrecondition, "ENROLMENT_CLOSED"),
             Self::EnrolmentOpen { .. } => Fault::new(Code::FailedPrecondition, "ENROLMENT_OPEN"),
             Self::Approval(error) => error.fault(),
+            Self::Change(error) => error.fault(),
+        }
+    }
+}
+
+impl OnWire for ImportError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::NoSigners => Fault::new(Code::FailedPrecondition, "LOTL_SIGNERS_MISSING"),
+            Self::NoFiles => Fault::new(Code::InvalidArgument, "FILES_MISSING"),
+            Self::Refused(problems) => {
+                let words: Vec<_> = problems.iter().map(|problem| problem.reason).collect();
+                Fault::new(Code::FailedPrecondition, "TRUSTED_LISTS_REFUSED")
+                    .with("problems", words.join(","))
+            }
+            Self::Unknown(_) => Fault::new(Code::NotFound, "TRUSTED_LIST_UNKNOWN"),
             Self::Change(error) => error.fault(),
         }
     }

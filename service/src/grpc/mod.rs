@@ -23,6 +23,7 @@ mod rotation;
 mod signing;
 mod status;
 mod tls;
+mod trust;
 mod verification;
 mod watch;
 mod wire;
@@ -44,6 +45,7 @@ use sealkeep_proto::v1::rotation_service_server::RotationServiceServer;
 use sealkeep_proto::v1::signing_service_server::SigningServiceServer;
 use sealkeep_proto::v1::status_service_server::StatusServiceServer;
 use sealkeep_proto::v1::tls_service_server::TlsServiceServer;
+use sealkeep_proto::v1::trust_service_server::TrustServiceServer;
 use sealkeep_proto::v1::watch_service_server::WatchServiceServer;
 use tonic::transport::Server;
 use tower::util::MapResponseLayer;
@@ -151,6 +153,7 @@ pub async fn serve(
         .add_service(capped!(AccessServiceServer))
         .add_service(capped!(ApprovalServiceServer))
         .add_service(capped!(EnrolmentServiceServer))
+        .add_service(capped!(TrustServiceServer))
         .add_service(capped!(AuditServiceServer))
         .add_service(capped!(StatusServiceServer))
         .add_service(capped!(WatchServiceServer))

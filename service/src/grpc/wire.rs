@@ -8,6 +8,7 @@ mod key;
 mod page;
 mod revocation;
 mod rotation;
+mod trust;
 mod watch;
 
 use jiff::Timestamp;
@@ -28,6 +29,7 @@ pub(super) use key::attestation;
 pub(super) use page::{page, page_size};
 pub(super) use revocation::looked;
 pub(super) use rotation::{bank_progress, event, plan_step};
+pub(super) use trust::{trust_basis, trusted_list, trusted_service};
 pub(super) use watch::{alert, expiry};
 
 /// A name from the wire.

@@ -13,6 +13,7 @@ mod revocation;
 mod state;
 mod text;
 mod tokens;
+mod trusted_lists;
 
 use std::sync::Arc;
 

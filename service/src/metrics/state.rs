@@ -15,7 +15,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use super::{enrolments, revocation, tokens};
+use super::{enrolments, revocation, tokens, trusted_lists};
 use crate::backend::tokens::Tokens;
 use crate::domain::{Version, VersionState};
 use crate::process;
@@ -53,6 +53,7 @@ impl Collector for State {
         certificates(&mut encoder, &self.watch.expiries())?;
         revocation::encode(&mut encoder, &snapshot, self.watch.revocation_rules())?;
         versions(&mut encoder, &snapshot)?;
+        trusted_lists::encode(&mut encoder, &snapshot)?;
         bindings(&mut encoder, &snapshot)?;
         enrolments::encode(&mut encoder, &snapshot)
     }

@@ -17,6 +17,7 @@ mod revocation;
 mod rotation;
 mod sqlite;
 mod suspicion;
+mod trusted_list;
 mod verification;
 mod watch;
 

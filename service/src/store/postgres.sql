@@ -17,7 +17,8 @@ DECLARE
     watched text;
 BEGIN
     FOREACH watched IN ARRAY ARRAY['credential', 'version', 'bank', 'binding', 'caller', 'rotation', 'rotation_bank',
-                                 'approval', 'enrolment', 'revocation', 'rotation_verification', 'suspicion'] LOOP
+                                 'approval', 'enrolment', 'revocation', 'rotation_verification', 'suspicion',
+                                 'trusted_list'] LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER sealkeep_changed AFTER INSERT OR UPDATE OR DELETE ON %I
                         FOR EACH STATEMENT EXECUTE FUNCTION sealkeep_changed()', watched);
     END LOOP;

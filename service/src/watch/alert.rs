@@ -122,6 +122,8 @@ impl Alert {
             (Kind::Enrolment, _) => "enrolment.overdue",
             (Kind::RevocationStatement, false) => "revocation_statement.expiring",
             (Kind::RevocationStatement, true) => "revocation_statement.expired",
+            (Kind::TrustedList, false) => "trusted_list.expiring",
+            (Kind::TrustedList, true) => "trusted_list.expired",
             (_, false) => "certificate.expiring",
             (_, true) => "certificate.expired",
         }

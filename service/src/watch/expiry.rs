@@ -11,8 +11,10 @@ use sealkeep_profiles::certificate::Certificate;
 use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::deadline::bare;
 use super::threshold::Severity;
 use crate::domain::{Version, VersionState};
+use crate::trust::Imported;
 use crate::world::Snapshot;
 
 /// What kind of thing ends.
@@ -35,6 +37,8 @@ pub enum Kind {
     Enrolment,
     /// What an issuer last said about a certificate, until it counts no more.
     RevocationStatement,
+    /// An imported trusted list, until its next issue is overdue.
+    TrustedList,
 }
 
 impl Kind {
@@ -49,6 +53,7 @@ impl Kind {
             Self::Approval => "approval",
             Self::Enrolment => "enrolment",
             Self::RevocationStatement => "revocation_statement",
+            Self::TrustedList => "trusted_list",
         }
     }
 
@@ -58,8 +63,8 @@ impl Kind {
         matches!(self, Version | Chain | CallerCa | ServerCertificate)
     }
 
-    /// How much its end can matter at most: nothing breaks at once when a second person is late, a secret is old or a QTSP
-    /// is silent.
+    /// How much its end can matter at most: nothing breaks at once when a second person is late, a secret or a list is
+    /// old or a QTSP is silent.
     pub fn severity_max(self) -> Severity {
         match self.is_certificate() {
             true => Severity::Page,
@@ -108,6 +113,12 @@ pub struct OwnCertificate {
 pub fn expiries(snapshot: &Snapshot, own: &[OwnCertificate], secrets: Vec<Expiry>) -> Vec<Expiry> {
     let mut all = versions(snapshot);
     all.extend(secrets);
+    all.extend(
+        snapshot
+            .trusted_lists
+            .values()
+            .map(|list| trusted_list(list)),
+    );
     all.extend(own.iter().filter_map(own_certificate));
     // A total order: lists are paged by it.
     all.sort_by(|a, b| {
@@ -117,6 +128,18 @@ pub fn expiries(snapshot: &Snapshot, own: &[OwnCertificate], secrets: Vec<Expiry
     // One CA may stand in a file twice.
     all.dedup_by(|a, b| a.kind == b.kind && a.kind != Kind::Version && a.sha256 == b.sha256);
     all
+}
+
+/// Its publisher is the subject, its issue the serial number; a newer issue is another thing that ends.
+fn trusted_list(imported: &Imported) -> Expiry {
+    let list = &imported.list;
+    Expiry {
+        name: imported.id.to_string(),
+        sha256: imported.file_sha256,
+        subject: list.operator.clone(),
+        serial_number: list.sequence_number.to_string(),
+        ..bare(Kind::TrustedList, list.issued, list.next_update)
+    }
 }
 
 /// Versions that can still sign, or will; and what stands above them.

@@ -31,6 +31,7 @@ mod signing;
 mod startup;
 mod tls;
 mod tokens;
+mod trust;
 mod verification;
 mod watch;
 mod worker;

@@ -23,7 +23,7 @@ use sealkeep_client::v1::{
 };
 use sealkeep_client::{Sealkeep, clock};
 use serde_json::{Value, json};
-use shown::{details, to_json, version_json, version_line, versions_table};
+use shown::{details, to_json, trust_json, trust_line, version_json, version_line, versions_table};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -320,11 +320,14 @@ async fn install(
         })
         .await?;
     let version = answer.version.unwrap_or_default();
+    let trust = answer.trust.unwrap_or_default();
     let mut text = version_line(&version);
+    text.push_str(&trust_line(&trust));
     text.push_str(&findings_table(&answer.findings));
     let json = json!({
         "version": version_json(&version),
         "findings": findings_json(&answer.findings),
+        "trust": trust_json(&trust),
     });
     let name = short(&version.name);
     let next = match check {
@@ -370,6 +373,7 @@ async fn activate(sealkeep: &Sealkeep, name: String, rebind: bool) -> Result<Rep
         })
         .await?;
     let version = answer.version.unwrap_or_default();
+    let trust = answer.trust.unwrap_or_default();
     let bound = match answer.bound_banks.is_empty() {
         true => {
             "no bank was bound by this; banks that list the credential later are bound when applied"
@@ -381,8 +385,13 @@ async fn activate(sealkeep: &Sealkeep, name: String, rebind: bool) -> Result<Rep
         "version": version_json(&version),
         "bound_banks": answer.bound_banks,
         "findings": findings_json(&answer.findings),
+        "trust": trust_json(&trust),
     });
-    let text = version_line(&version) + &findings_table(&answer.findings);
+    let mut text = version_line(&version);
+    if version.certificate.is_some() {
+        text.push_str(&trust_line(&trust));
+    }
+    text.push_str(&findings_table(&answer.findings));
     Ok(Report::new(text, json).note(bound))
 }
 

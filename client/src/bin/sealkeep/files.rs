@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::path::Path;
 
-/// No file that is given to a command is larger, in bytes.
+/// No file that is given to a command is larger, in bytes, trusted lists aside.
 const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Reads a text file; `-` is stdin.
@@ -19,10 +19,15 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
 
 /// Reads a file; `-` is stdin.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_bytes_up_to(path, FILE_BYTES_MAX)
+}
+
+/// The same with another limit, in bytes.
+pub(crate) fn read_bytes_up_to(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
     use std::io::Read;
     let wrong = |error: std::io::Error| Failure::file(path, &error);
     let mut bytes = Vec::new();
-    let limit = FILE_BYTES_MAX + 1;
+    let limit = bytes_max + 1;
     match path.to_str() {
         Some("-") => std::io::stdin()
             .take(limit)
@@ -33,10 +38,10 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
             file.take(limit).read_to_end(&mut bytes).map_err(wrong)?
         }
     };
-    match bytes.len() as u64 <= FILE_BYTES_MAX {
+    match bytes.len() as u64 <= bytes_max {
         true => Ok(bytes),
         false => Err(Failure::usage(format!(
-            "{}: larger than {FILE_BYTES_MAX} bytes",
+            "{}: larger than {bytes_max} bytes",
             path.display()
         ))),
     }

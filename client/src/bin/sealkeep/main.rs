@@ -29,6 +29,7 @@ mod report;
 mod rotation;
 mod sign;
 mod status;
+mod trust;
 mod verify;
 mod words;
 
@@ -88,6 +89,9 @@ enum Noun {
     /// Requests for certificates on their way to a QTSP.
     #[command(subcommand)]
     Enrolment(enrolment::Verb),
+    /// The trusted lists of the EU: who may issue qualified certificates.
+    #[command(subcommand)]
+    Trust(trust::Verb),
     /// Changes that wait for a second person.
     #[command(subcommand)]
     Approval(approval::Verb),
@@ -150,6 +154,7 @@ async fn run(cli: Cli) -> Result<Report, Failure> {
         Noun::Bank(verb) => verb.run(connect).await,
         Noun::Access(verb) => verb.run(connect).await,
         Noun::Enrolment(verb) => verb.run(&connect()?).await,
+        Noun::Trust(verb) => verb.run(connect).await,
         Noun::Approval(verb) => verb.run(&connect()?).await,
         Noun::Audit(verb) => verb.run(&connect()?).await,
         Noun::Check(verb) => Ok(verb.run(connect).await),
@@ -213,6 +218,10 @@ mod tests {
             "sealkeep enrolment revoke acme-seal@1 --by my-qtsp --reason key-compromise",
             "sealkeep enrolment withdraw acme-seal@2",
             "sealkeep enrolment list",
+            "sealkeep trust import --lotl eu-lotl.xml --list be.xml --list ee.xml --check",
+            "sealkeep trust list",
+            "sealkeep trust show production/BE",
+            "sealkeep trust remove production/BE",
             "sealkeep approval list --all",
             "sealkeep approval approve 0123456789ab",
             "sealkeep approval reject 0123456789ab --reason no",

@@ -14,6 +14,7 @@ use sealkeep_profiles::roles::Role;
 use sealkeep_sandbox::clock::Clock;
 use sealkeep_sandbox::files;
 use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
+use sealkeep_sandbox::qtsp::trusted_list::{Entry, Supervisor};
 use sealkeep_sandbox::qtsp::{
     CmpDesk, CmpServer, Kind, Oddities, Order, Qtsp, Reason, SealUsage, ServeConfig, SigningRequest,
 };
@@ -89,6 +90,25 @@ enum Verb {
         /// How often a TPP has to ask before its certificate is ready.
         #[arg(long, default_value_t = 0)]
         questions: u32,
+    },
+    /// Publishes a trusted list that names the QTSP, and the list of the lists: list.xml, lotl.xml and, to be pinned,
+    /// lotl-signer.pem.
+    TrustedList {
+        /// The folder of the QTSP; the supervisor's keys lie beside, made on first use.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The folder to write into; created when it is not there.
+        #[arg(long)]
+        out: PathBuf,
+        /// Version of the format.
+        #[arg(long, default_value = "6", value_parser = clap::value_parser!(u8).range(5..=6))]
+        format: u8,
+        /// The QTSP has lost its status just now.
+        #[arg(long)]
+        withdrawn: bool,
+        /// The next issue was due yesterday.
+        #[arg(long)]
+        stale: bool,
     },
     /// Makes the keys and certificates of the pretend bank: tls.pem, tls.key, seal.pem and seal.key in a folder.
     IssueBank {
@@ -274,6 +294,13 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             files::write_public(&dir.join("cmp.pem"), &desk.server_certificate_pem())?;
             speak(listen, desk)
         }
+        Verb::TrustedList {
+            dir,
+            out,
+            format,
+            withdrawn,
+            stale,
+        } => publish(&dir, &out, format, (withdrawn, stale), now),
         Verb::IssueBank {
             dir,
             dns,
@@ -298,6 +325,46 @@ fn run(verb: Verb) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Writes new issues of both lists.
+fn publish(
+    dir: &Path,
+    out: &Path,
+    format: u8,
+    (withdrawn, stale): (bool, bool),
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let qtsp = Qtsp::load(dir)?;
+    let supervisor = supervisor(&dir.join("supervisor"), now)?;
+    let founded = qtsp.founded()?;
+    let mut entry = match withdrawn {
+        true => Entry::withdrawn(founded, now),
+        false => Entry::granted(founded),
+    };
+    entry.version = format;
+    if stale {
+        entry.next_update_days = -1;
+    }
+    files::create_folder(out)?;
+    let pinned = files::certificates_pem([supervisor.commission()]);
+    let written = [
+        ("lotl-signer.pem", pinned),
+        ("lotl.xml", supervisor.list_of_lists(&entry, now)?),
+        ("list.xml", supervisor.list(&qtsp, &entry, now)?),
+    ];
+    for (name, text) in written {
+        files::write_public(&out.join(name), &text)?;
+    }
+    Ok(())
+}
+
+/// The supervisor of a folder; a new one when there is none.
+fn supervisor(folder: &Path, now: Timestamp) -> anyhow::Result<Supervisor> {
+    if !folder.exists() {
+        Supervisor::create(KeyKind::EcP256, now)?.save(folder)?;
+    }
+    Ok(Supervisor::load(folder)?)
 }
 
 fn bank_order(kind: Kind) -> Order {

@@ -141,9 +141,10 @@ impl KeyUsage {
         self.digital_signature() || self.non_repudiation()
     }
 
-    /// Bit 0 is the most significant one, as in the BIT STRING.
-    fn bit(self, index: u32) -> bool {
-        self.0 & (0x8000 >> index) != 0
+    /// One bit by its number in RFC 5280: 0 is `digitalSignature`, 8 `decipherOnly`. Higher ones are never set.
+    pub fn bit(self, number: u32) -> bool {
+        // Bit 0 is the most significant one, as in the BIT STRING.
+        self.0 & 0x8000_u16.checked_shr(number).unwrap_or_default() != 0
     }
 
     fn read(value: &[u8]) -> Result<Self, Malformed> {

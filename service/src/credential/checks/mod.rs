@@ -11,6 +11,7 @@ mod anchors;
 mod continuity;
 mod key;
 mod qualified;
+pub(super) mod trusted_list;
 mod usage;
 mod validity;
 mod way_out;

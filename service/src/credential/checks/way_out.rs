@@ -30,6 +30,14 @@ pub(super) fn of(code: &str) -> &'static str {
         "chain.build" => {
             "ask for the certificates of all issuers, or have the right anchor configured under [trust]"
         }
+        "tl.granted" => {
+            "ask whether its issuer is still on the trusted list, and import the newest issue: `sealkeep trust import`"
+        }
+        "tl.type" => {
+            "ask for a certificate that is qualified for this use, by a CA that is listed for it"
+        }
+        "tl.unchecked" => "import the list of the issuer's country: `sealkeep trust import`",
+        "tl.stale" => "import the newest issue of the list: `sealkeep trust import`",
         "chain.issuer_changed" => "tell the banks that pin the issuer before you switch",
         "validity.window" => "ask for a certificate that is valid now",
         "validity.overlap" => "begin earlier next time; plan the banks that need days first",

@@ -2,10 +2,12 @@
 //!
 //! In: wire messages. Out: tables and values. Never: a call; never protection of a key left unsaid.
 
-use crate::report::{pairs, table};
+use crate::report::{pairs, printable, table};
 use crate::words::{environment, key_origin, left, purpose, rfc3339, short, state, time};
 use jiff::Timestamp;
-use sealkeep_client::v1::{CertificateSummary, Credential, KeyOrigin, KeyProtection, Version};
+use sealkeep_client::v1::{
+    CertificateSummary, Credential, KeyOrigin, KeyProtection, TrustBasis, Version,
+};
 use serde_json::{Value, json};
 
 pub(super) fn versions_table(credentials: &[Credential], now: Timestamp) -> String {
@@ -111,6 +113,37 @@ fn protection(protection: &KeyProtection) -> String {
         ),
     ]
     .join(", ")
+}
+
+/// Who vouches for a certificate, in a line.
+pub(super) fn trust_line(trust: &TrustBasis) -> String {
+    let text = match trust.trusted_list.as_str() {
+        "" => "vouched for by a pinned anchor alone; no trusted list confirms it".to_owned(),
+        list => format!(
+            "qualified by the trusted list {list}, issue {}: {}, {}, granted since {}",
+            trust.sequence_number,
+            trust.provider,
+            trust.service,
+            granted(trust)
+        ),
+    };
+    format!("{}\n", printable(&text))
+}
+
+pub(super) fn trust_json(trust: &TrustBasis) -> Value {
+    json!({
+        "trusted_list": trust.trusted_list,
+        "sequence_number": trust.sequence_number,
+        "provider": trust.provider,
+        "service": trust.service,
+        "granted_time": granted(trust),
+        "qscd": trust.qscd,
+    })
+}
+
+fn granted(trust: &TrustBasis) -> String {
+    let since = trust.granted_time.as_ref();
+    rfc3339(since.and_then(|at| time(at.seconds, at.nanos)))
 }
 
 pub(super) fn version_line(version: &Version) -> String {

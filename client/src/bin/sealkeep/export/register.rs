@@ -78,10 +78,10 @@ impl Register {
                 entries.push(of_version(credential, version, name, watched));
             }
         }
-        // A secret ends too, and is no certificate.
-        let others = expiries
-            .iter()
-            .filter(|expiry| !matches!(expiry.kind.as_str(), "version" | "secret"));
+        // Secrets and trusted lists end too, and are no certificates.
+        let others = expiries.iter().filter(|expiry| {
+            !matches!(expiry.kind.as_str(), "version" | "secret" | "trusted_list")
+        });
         entries.extend(others.map(of_other));
         Self { token, entries }
     }
