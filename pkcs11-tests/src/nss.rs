@@ -30,7 +30,17 @@ impl NssToken {
     /// When `certutil` is not installed or fails.
     #[allow(clippy::new_without_default)] // Making a token costs a process; nobody should get one by default.
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("sealkeep-nss-").tempdir();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// Makes a database in a folder of its own below another one, which a confined process may write to.
+    ///
+    /// # Panics
+    /// As [`NssToken::new`].
+    pub fn below(parent: &Path) -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("sealkeep-nss-")
+            .tempdir_in(parent);
         let dir = dir.unwrap_or_else(|e| panic!("cannot make a folder for a token: {e}"));
         let token = Self { dir };
         let pin = token.pin_file();

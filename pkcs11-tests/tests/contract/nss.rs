@@ -36,7 +36,7 @@ fn pin(token: &NssToken) -> String {
 }
 
 case!(rsa_oaep_256_decrypts_what_openssl_encrypted, hsm => {
-    let token = NssToken::new();
+    let token = NssToken::below(hsm.dir());
     let backend = start_with(hsm, nss_config(&token), &pin(&token)).unwrap();
     let key = generate_to_decrypt(&backend, KeySpec::Rsa { bits: 2048 }).unwrap();
     assert_eq!(key.decrypts, [KeyManagement::RsaOaep, KeyManagement::RsaOaep256]);
@@ -140,7 +140,7 @@ case_in_thread!(opens_what_jwcrypto_encrypted, hsm => {
         return;
     };
     let vectors: Value = serde_json::from_slice(&vectors).unwrap();
-    let token = NssToken::new();
+    let token = NssToken::below(hsm.dir());
     let backend = start_with(hsm, nss_config(&token), &pin(&token)).unwrap();
     let (id, public) = import_rsa(&token, &vectors["rsa_key_jwk"]);
     let key = KeyRef { id, spki_sha256: public.spki_sha256() };

@@ -79,6 +79,23 @@ fn a_member_from_a_setting_is_there_unless_it_is_optional() {
     let others: Settings = all.iter().filter(|(name, _)| *name != "kid").collect();
     assert_eq!(prepare(optional, &others).unwrap().get("kid"), None);
     assert_eq!(prepare(optional, &all).unwrap()["kid"], "90210ABAD");
+
+    let kid = |more: &str| {
+        let member = format!("{{ name = \"kid\", key_id = {{ setting = \"kid\" }}{more} }}");
+        let table = table("compact", "", &member);
+        custom(&format!("[settings]\nkid = \"the key id\"\n{table}")).unwrap()
+    };
+    let refused = prepare(&kid(""), &no_settings()).unwrap_err();
+    assert_eq!(
+        (refused.reason(), &*refused.field()),
+        ("SETTING_MISSING", "settings[\"kid\"]")
+    );
+    assert_eq!(
+        prepare(&kid(", optional = true"), &no_settings())
+            .unwrap()
+            .get("kid"),
+        None
+    );
 }
 
 /// What is too long is told from what is merely another header: that one is read, and a member of it is not the profile's.
