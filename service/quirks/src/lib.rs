@@ -245,7 +245,7 @@ mod tests {
         let twice = module("file = 'x'") + quirk + quirk;
         for (text, said) in [
             (module(""), "none of manufacturer"),
-            (module("fiel = 'x'"), "`fiel`"),
+            (module("folder = 'x'"), "`folder`"),
             (twice, "\"a\" is there twice"),
             (
                 module("file = 'x'") + &quirk.replace("note", "bad"),
