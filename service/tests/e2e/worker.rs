@@ -182,6 +182,10 @@ impl Killed {
     }
 
     /// Nothing was released without a record, every intent has one end, and callers heard of nothing but the outage.
+    #[allow(
+        clippy::print_stdout,
+        reason = "the numbers, for whoever asks with --nocapture"
+    )]
     async fn check(mut self, house: &House, load: Load) {
         let (records, failed) = load.end().await;
         self.recoveries.sort_unstable();
