@@ -1,7 +1,7 @@
 //! Numbers of the backend on this machine, on SoftHSM; not part of the suite, because a busy machine has other numbers.
 //!
 //! ```text
-//! cargo test --release -p sealkeep-pkcs11-tests --test contract -- --ignored --nocapture --test-threads=1 numbers::
+//! TMPDIR=/dev/shm cargo test --release -p sealkeep-pkcs11-tests --test contract -- --ignored --nocapture --test-threads=1 numbers::
 //! ```
 
 use std::time::{Duration, Instant};

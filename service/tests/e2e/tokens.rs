@@ -41,7 +41,7 @@ fn house_with_clone() -> House {
     );
     let second = first.replace("hsm-a", "hsm-b");
     let second = format!(
-        "{second}serial = \"{}\"\nworker_environment = [\"HOME\"]\n",
+        "{second}serial = \"{}\"\nworker_environment = [\"HOME\"]\nworker_write_paths = [\"clone\"]\n",
         serial(&house)
     );
     write_tokens(&house, &format!("{first}{second}"));
@@ -254,6 +254,8 @@ fn house_with_faults() -> House {
     ];
     script(&house, "");
     let tables = table(&house).replace(&real.display().to_string(), &faulty.display().to_string());
+    // Its script and its trace lie beside the configuration.
+    let tables = format!("{tables}worker_write_paths = [\".\"]\n");
     write_tokens(&house, &tables);
     start(&mut house);
     house

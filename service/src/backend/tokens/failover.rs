@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep_until;
 
-use super::health::half_patience;
+use super::health::first_share;
 use super::set::TokenSet;
 use crate::backend::{BackendError, BoxFuture, KeyBackend, KeyRef};
 use crate::clock::monotonic;
@@ -119,7 +119,7 @@ where
         let member = self.set.member(place);
         if member.has_answered_since(asked) {
             let patience = self.deadline.saturating_duration_since(asked);
-            let until = asked + half_patience(patience);
+            let until = asked + first_share(patience);
             if monotonic() < until {
                 return until;
             }

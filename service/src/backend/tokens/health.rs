@@ -79,12 +79,12 @@ impl Health {
         let usual = self.mean_time.saturating_mul(SILENCE_MEANS);
         usual
             .clamp(SILENCE_MIN, SILENCE_MAX)
-            .min(half_patience(patience))
+            .min(first_share(patience))
     }
 }
 
 /// After so much of a caller's time another token is asked too, even if this one answers others.
-pub(super) fn half_patience(patience: Duration) -> Duration {
+pub(super) fn first_share(patience: Duration) -> Duration {
     patience * PATIENCE_PERCENT / 100
 }
 
