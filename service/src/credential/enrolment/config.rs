@@ -1,6 +1,6 @@
 //! What the operator wrote about the ways to QTSPs, checked.
 //!
-//! In: `[[enroller]]` tables. Out: the same, with values that can be; [`super::open`] makes ways of them. Never: a secret;
+//! In: `[[enroller]]` tables. Out: the same, with values that can be; `open` makes ways of them. Never: a secret;
 //! tables name files.
 
 use std::path::PathBuf;

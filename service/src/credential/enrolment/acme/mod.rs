@@ -9,7 +9,7 @@
 //! ```
 //! Every arrow is a step of its own, and the order at the server says before which one it stands, so a restart loses
 //! nothing. ACME certifies DNS names: a seal cannot be had by it. The account has a key of its own, which is neither a
-//! PSD2 key nor in the token; see [`account`].
+//! PSD2 key nor in the token; see [`AccountFile`].
 
 mod account;
 mod challenge;
