@@ -4,7 +4,6 @@
 //! the audit log before it is made, so that none can happen unseen; one that then fails gets a record too. The verbs
 //! live in [`crate::credential`], [`crate::bank`], [`crate::access`] and [`crate::trust`]; profiles come from [`crate::profiles`].
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,12 +13,12 @@ use crate::approval::ApprovalRules;
 use crate::audit::{AuditError, AuditLog, Event};
 use crate::backend::BackendError;
 use crate::backend::tokens::Tokens;
-use crate::bank::rotation::canary::Outcomes;
+use crate::bank::rotation::canary::Canaries;
 use crate::clock::SharedClock;
 use crate::credential::TrustAnchors;
 use crate::credential::enrolment::{self, Enrollers};
 use crate::credential::revocation::Revocations;
-use crate::domain::{CallerName, Name};
+use crate::domain::CallerName;
 use crate::profiles::Profiles;
 use crate::store::{self, StoreError};
 use crate::trust::ListTerms;
@@ -35,7 +34,7 @@ pub struct Registry {
     pub(crate) trust: Arc<TrustAnchors>,
     pub(crate) lists: Arc<ListTerms>,
     /// What callers report of canaries, by bank and credential.
-    pub(crate) outcomes: Arc<std::sync::Mutex<HashMap<(Name, Name), Outcomes>>>,
+    pub(crate) outcomes: Canaries,
     pub(crate) approvals: ApprovalRules,
     pub(crate) enrollers: Arc<Enrollers>,
     /// What enrolments did, counted.

@@ -137,6 +137,8 @@ pub async fn run(config: Config, pin_env: Option<String>) -> Result<(), RunError
         watch: watch.clone(),
         world: world.clone(),
         tokens: tokens.clone(),
+        canaries: registry.outcomes.clone(),
+        clock: clock.clone(),
         started: started_at,
     };
     let exposition = Exposition::new(state, |registry| {

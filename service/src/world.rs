@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::bank::rotation::Rotation;
 use crate::bank::rotation::moving::{Move, Pick};
+use crate::bank::rotation::plan::SlowestAnswers;
 use crate::bank::rotation::progress::Progress;
 use crate::bank::rotation::verification::Verification;
 use crate::clock;
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub callers: HashMap<CallerName, Caller>,
     /// Banks by name.
     pub banks: BTreeMap<Name, Arc<Destination>>,
+    /// The banks that a version of a credential is bound to, by credential.
+    pub(crate) bound_to: HashMap<Name, Vec<Arc<Destination>>>,
     /// Credentials by name.
     pub credentials: BTreeMap<Name, Arc<Credential>>,
     /// The profiles that banks may name.
@@ -49,6 +52,8 @@ pub struct Snapshot {
     pub enrolments: Vec<Enrolment>,
     /// What issuers say about certificates, by SHA-256.
     pub revocations: HashMap<[u8; 32], Revocation>,
+    /// How long banks took to answer in earlier rotations.
+    pub answers: SlowestAnswers,
     /// The verifications under way, by name.
     pub verifications: HashMap<String, Verification>,
     /// The trusted lists that were imported.
@@ -74,12 +79,19 @@ pub struct Destination {
     defaults: HashMap<Purpose, Name>,
 }
 
+impl Snapshot {
+    /// The banks that a version of a credential is bound to.
+    pub fn banks_of(&self, credential: &Name) -> impl Iterator<Item = &Arc<Destination>> {
+        self.bound_to.get(credential).into_iter().flatten()
+    }
+}
+
 impl Destination {
     /// A bank with its profile and bindings.
     pub(crate) fn new(
         bank: Bank,
-        profile: &Profile,
-        oauth_profile: &Profile,
+        profile: Arc<Profile>,
+        oauth_profile: Arc<Profile>,
         bound: BTreeMap<Name, Arc<Version>>,
         credentials: &BTreeMap<Name, Arc<Credential>>,
     ) -> Self {
@@ -93,8 +105,8 @@ impl Destination {
         }
         let settings = Settings::from(bank.settings.clone());
         Self {
-            profile: Arc::new(profile.clone()),
-            oauth_profile: Arc::new(oauth_profile.clone()),
+            profile,
+            oauth_profile,
             settings,
             bound,
             moves: BTreeMap::new(),
@@ -266,7 +278,15 @@ async fn read(
         .map(|credential| (credential.name.clone(), Arc::new(credential)))
         .collect();
     let mut banks = BTreeMap::new();
-    let bindings = store.bindings().await?;
+    let mut bindings: HashMap<Name, BTreeMap<Name, Arc<Version>>> = HashMap::new();
+    for binding in store.bindings().await? {
+        let credential = credentials.get(&binding.credential);
+        if let Some(version) = credential.and_then(|c| c.version(binding.version)) {
+            let bound = bindings.entry(binding.bank).or_default();
+            bound.insert(binding.credential, version.clone());
+        }
+    }
+    let mut profiles = SharedProfiles::new(&catalog);
     let rotations: BTreeMap<Name, Arc<Rotation>> = store
         .open_rotations()
         .await?
@@ -274,20 +294,12 @@ async fn read(
         .map(|rotation| (rotation.credential.clone(), Arc::new(rotation)))
         .collect();
     for bank in store.banks().await? {
-        let bound = bindings
-            .iter()
-            .filter(|binding| binding.bank == bank.name)
-            .filter_map(|binding| {
-                let version = credentials
-                    .get(&binding.credential)?
-                    .version(binding.version)?;
-                Some((binding.credential.clone(), version.clone()))
-            })
-            .collect();
-        let mut destination = destination(&catalog, bank, bound, &credentials)?;
+        let bound = bindings.remove(&bank.name).unwrap_or_default();
+        let mut destination = destination(&mut profiles, bank, bound, &credentials)?;
         destination.moves = moves(&destination, &rotations, &credentials);
         banks.insert(destination.bank.name.clone(), Arc::new(destination));
     }
+    let bound_to = bound_to(&banks);
     let callers = store.callers().await?;
     let callers = callers
         .into_iter()
@@ -300,10 +312,12 @@ async fn read(
         revocations: revocations.map(|row| (row.certificate, row)).collect(),
         callers,
         banks,
+        bound_to,
         credentials,
         catalog,
         rotations,
         enrolments: store.unsettled_enrolments().await?,
+        answers: store.slowest_answers().await?,
         verifications: verifications.collect(),
         trusted_lists: trusted_lists(store, before).await?,
     })
@@ -347,22 +361,54 @@ fn moves(
     destination.bound.iter().filter_map(moving).collect()
 }
 
+fn bound_to(banks: &BTreeMap<Name, Arc<Destination>>) -> HashMap<Name, Vec<Arc<Destination>>> {
+    let mut bound_to: HashMap<Name, Vec<_>> = HashMap::new();
+    for destination in banks.values() {
+        for credential in destination.bound.keys() {
+            let banks = bound_to.entry(credential.clone()).or_default();
+            banks.push(destination.clone());
+        }
+    }
+    bound_to
+}
+
+/// One copy of each profile that banks name, however many banks there are.
+struct SharedProfiles<'a> {
+    catalog: &'a Catalog,
+    shared: HashMap<String, Arc<Profile>>,
+}
+
+impl<'a> SharedProfiles<'a> {
+    fn new(catalog: &'a Catalog) -> Self {
+        let shared = HashMap::new();
+        Self { catalog, shared }
+    }
+
+    fn get(&mut self, name: &str) -> Option<Arc<Profile>> {
+        if !self.shared.contains_key(name) {
+            let profile = Arc::new(self.catalog.get(name)?.clone());
+            self.shared.insert(name.to_owned(), profile);
+        }
+        self.shared.get(name).cloned()
+    }
+}
+
 fn destination(
-    catalog: &Catalog,
+    profiles: &mut SharedProfiles<'_>,
     bank: Bank,
     bound: BTreeMap<Name, Arc<Version>>,
     credentials: &BTreeMap<Name, Arc<Credential>>,
 ) -> Result<Destination, WorldError> {
-    let profile = |name: &String| {
+    let mut profile = |name: &String| {
         let unknown = || WorldError::ProfileUnknown {
             bank: bank.name.clone(),
             profile: name.clone(),
         };
-        catalog.get(name).ok_or_else(unknown)
+        profiles.get(name).ok_or_else(unknown)
     };
     let signing = profile(&bank.profile)?;
     let oauth = match bank.oauth_profile.as_str() {
-        "" => signing,
+        "" => signing.clone(),
         _ => profile(&bank.oauth_profile)?,
     };
     Ok(Destination::new(bank, signing, oauth, bound, credentials))

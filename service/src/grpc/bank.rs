@@ -64,11 +64,9 @@ impl BankService for Api {
         } = enter(request)?;
         self.require(&caller, &READERS, "ListBanks").await?;
         let snapshot = self.0.world.load();
-        let all = snapshot
-            .banks
-            .iter()
-            .map(|(name, d)| (name.to_string(), wire::bank_out(d)));
-        let (banks, next_page_token) = wire::page(all, message.page_size, &message.page_token)?;
+        let all = snapshot.banks.iter().map(|(name, d)| (name.to_string(), d));
+        let (page, next_page_token) = wire::page(all, message.page_size, &message.page_token)?;
+        let banks = page.into_iter().map(|bank| wire::bank_out(bank)).collect();
         Ok(Response::new(v1::ListBanksResponse {
             banks,
             next_page_token,

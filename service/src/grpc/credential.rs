@@ -286,9 +286,9 @@ impl CredentialService for Api {
         self.require(&caller, &READERS, "ListCredentials").await?;
         let snapshot = self.0.world.load();
         let all = snapshot.credentials.values();
-        let all = all.map(|c| (c.name.to_string(), wire::credential(c)));
-        let (credentials, next_page_token) =
-            wire::page(all, message.page_size, &message.page_token)?;
+        let all = all.map(|c| (c.name.to_string(), c));
+        let (page, next_page_token) = wire::page(all, message.page_size, &message.page_token)?;
+        let credentials = page.into_iter().map(|c| wire::credential(c)).collect();
         Ok(Response::new(v1::ListCredentialsResponse {
             credentials,
             next_page_token,

@@ -32,7 +32,7 @@ impl RotationService for Api {
             return Err(invalid("qtsp_lead_days", most));
         }
         let registry = &self.0.registry;
-        let steps = registry.plan_rotation(&message.credential, lead).await;
+        let steps = registry.plan_rotation(&message.credential, lead);
         let steps = steps.map_err(|error| status_of(&error))?;
         Ok(Response::new(v1::PlanRotationResponse {
             steps: steps.into_iter().map(wire::plan_step).collect(),

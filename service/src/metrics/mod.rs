@@ -10,6 +10,7 @@
 mod enrolments;
 mod listener;
 mod revocation;
+mod rotations;
 mod state;
 mod text;
 mod tokens;

@@ -15,8 +15,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use super::{enrolments, revocation, tokens, trusted_lists};
+use super::{enrolments, revocation, rotations, tokens, trusted_lists};
 use crate::backend::tokens::Tokens;
+use crate::bank::rotation::canary::Canaries;
+use crate::clock::SharedClock;
 use crate::domain::{Version, VersionState};
 use crate::process;
 use crate::watch::{Expiry, Kind, Watch, steps};
@@ -35,6 +37,10 @@ pub struct State {
     pub world: Arc<World>,
     /// The tokens.
     pub tokens: Tokens,
+    /// What callers report of canaries.
+    pub canaries: Canaries,
+    /// The time at a scrape.
+    pub clock: SharedClock,
     /// When the service started.
     pub started: Timestamp,
 }
@@ -55,7 +61,8 @@ impl Collector for State {
         versions(&mut encoder, &snapshot)?;
         trusted_lists::encode(&mut encoder, &snapshot)?;
         bindings(&mut encoder, &snapshot)?;
-        enrolments::encode(&mut encoder, &snapshot)
+        enrolments::encode(&mut encoder, &snapshot)?;
+        rotations::encode(&mut encoder, &snapshot, &self.canaries, self.clock.now())
     }
 }
 

@@ -133,7 +133,10 @@ impl Scene {
         };
         let bound = BTreeMap::from([(name("cred"), version.clone())]);
         let profile = Catalog::embedded().get(self.profile).unwrap();
-        let destination = Destination::new(bank, profile, profile, bound, &credentials);
+        let destination = {
+            let profile = std::sync::Arc::new(profile.clone());
+            Destination::new(bank, profile.clone(), profile, bound, &credentials)
+        };
         let caller = CallerName::try_from("tpp.test".to_owned()).unwrap();
         let rule = GrantRule {
             operations: BTreeSet::from([operation]),

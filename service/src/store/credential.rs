@@ -1,5 +1,6 @@
 //! Rows of credentials and versions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -65,15 +66,15 @@ impl Store {
                 versions: Vec::new(),
             });
         }
+        let places = credentials.iter().enumerate();
+        let places: HashMap<Name, usize> = places.map(|(at, c)| (c.name.clone(), at)).collect();
         let rows =
             sqlx::query("SELECT * FROM version ORDER BY credential, number").fetch_all(&self.pool);
         for row in rows.await? {
             let version = version(&row)?;
-            let found = credentials
-                .iter_mut()
-                .find(|c| c.name == version.id.credential);
-            let owner = found.ok_or_else(|| damaged("version", "without credential"))?;
-            owner.versions.push(Arc::new(version));
+            let place = places.get(&version.id.credential);
+            let place = place.ok_or_else(|| damaged("version", "without credential"))?;
+            credentials[*place].versions.push(Arc::new(version));
         }
         Ok(credentials)
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
 use super::approval::{StateChange, exactly_one, set_state};
 use super::credential::{bind, name};
 use super::{Store, StoreError, damaged};
-use crate::bank::rotation::plan::Answer;
+use crate::bank::rotation::plan::SlowestAnswers;
 use crate::bank::rotation::progress::Progress;
 use crate::bank::rotation::{BankRow, Ending, Rotation};
 use crate::domain::{Name, VersionId, VersionState};
@@ -62,18 +62,15 @@ impl Store {
         Ok(rotations)
     }
 
-    /// How long banks took to answer, in every rotation there was.
-    pub async fn rotation_answers(&self) -> Result<Vec<Answer>, StoreError> {
+    /// How long banks took to answer at most, over all rotations there were.
+    pub async fn slowest_answers(&self) -> Result<SlowestAnswers, StoreError> {
         let rows = sqlx::query(
-            "SELECT bank, told_us, answered_us FROM rotation_bank
-             WHERE told_us IS NOT NULL AND answered_us IS NOT NULL",
+            "SELECT bank, MAX(answered_us - told_us) AS took_us FROM rotation_bank
+             WHERE told_us IS NOT NULL AND answered_us IS NOT NULL GROUP BY bank",
         );
         let answer = |row: &AnyRow| {
-            let (told, answered) = (time(row, "told_us")?, time(row, "answered_us")?);
-            Ok(Answer {
-                bank: name(row.try_get("bank")?)?,
-                took: answered.duration_since(told),
-            })
+            let took = SignedDuration::from_micros(row.try_get("took_us")?);
+            Ok((name(row.try_get("bank")?)?, took))
         };
         rows.fetch_all(&self.pool)
             .await?

@@ -302,10 +302,10 @@ pub(super) fn open(snapshot: &Snapshot, credential: &str) -> Result<Arc<Rotation
 }
 
 /// The banks of a credential that are between two versions.
-pub(super) fn moves<'a>(snapshot: &'a Snapshot, credential: &Name) -> Vec<(&'a Name, &'a Move)> {
-    let banks = snapshot.banks.iter();
+pub(crate) fn moves<'a>(snapshot: &'a Snapshot, credential: &Name) -> Vec<(&'a Name, &'a Move)> {
+    let banks = snapshot.banks_of(credential);
     banks
-        .filter_map(|(name, destination)| Some((name, destination.moves.get(credential)?)))
+        .filter_map(|bank| Some((&bank.bank.name, bank.moves.get(credential)?)))
         .collect()
 }
 

@@ -3,7 +3,12 @@
 //! In: what callers report of the bank's answers to either version. Out: whether the old version signs everything
 //! again. Pure. An answer counts as bad when the bank refuses the signature or the handshake, which only callers see.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use jiff::Timestamp;
+
+use crate::domain::Name;
 
 /// Fewer bad answers than this are bad luck.
 const BAD_MIN: u64 = 5;
@@ -29,6 +34,9 @@ pub struct Outcomes {
     /// Of the new version.
     pub new: Tally,
 }
+
+/// What callers reported of the canaries under way, by bank and credential.
+pub type Canaries = Arc<Mutex<HashMap<(Name, Name), Outcomes>>>;
 
 impl Tally {
     /// Counts one answer.

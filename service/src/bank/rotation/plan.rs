@@ -84,14 +84,8 @@ pub struct Mover {
     pub progress: Progress,
 }
 
-/// How long a bank took to answer in an earlier rotation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The bank.
-    pub bank: Name,
-    /// From being told to saying yes.
-    pub took: SignedDuration,
-}
+/// How long banks took at most in earlier rotations, from being told to saying yes.
+pub type SlowestAnswers = BTreeMap<Name, SignedDuration>;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,12 +137,17 @@ impl Action {
     }
 }
 
-/// All steps, the soonest first. The order of the banks and of the answers does not matter.
-pub fn plan(subject: &Subject, movers: &[Mover], history: &[Answer], now: Timestamp) -> Vec<Step> {
+/// All steps, the soonest first. The order of the banks does not matter.
+pub fn plan(
+    subject: &Subject,
+    movers: &[Mover],
+    answers: &SlowestAnswers,
+    now: Timestamp,
+) -> Vec<Step> {
     let Some(last_end) = movers.iter().map(|mover| mover.old.ends).max() else {
         return Vec::new();
     };
-    let dates = dates(movers, history);
+    let dates = dates(movers, answers);
     let mut steps = Vec::new();
     for (mover, dates) in &dates {
         steps.extend(announce_step(subject, mover, dates));
@@ -208,7 +207,7 @@ struct Dates {
     seen: bool,
 }
 
-fn dates<'a>(movers: &'a [Mover], history: &[Answer]) -> Vec<(&'a Mover, Dates)> {
+fn dates<'a>(movers: &'a [Mover], answers: &SlowestAnswers) -> Vec<(&'a Mover, Dates)> {
     let mut sorted: Vec<_> = movers
         .iter()
         .map(|mover| (switch_by(mover.old), mover))
@@ -224,8 +223,7 @@ fn dates<'a>(movers: &'a [Mover], history: &[Answer]) -> Vec<(&'a Mover, Dates)>
             (_, false) => latest,
         };
         let said = days(mover.terms.lead_time_days.into());
-        let took = history.iter().filter(|answer| answer.bank == mover.bank);
-        let took = took.map(|answer| answer.took).max().unwrap_or_default();
+        let took = answers.get(&mover.bank).copied().unwrap_or_default();
         let lead = said.max(took);
         let announce_by = switch_by - lead;
         let seen = took > said;

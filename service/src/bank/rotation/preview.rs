@@ -1,15 +1,17 @@
 //! What an officer sees before anything changes: the plan, and what a bank is sent.
 //!
-//! In: the snapshot, how long banks took before. Out: what [`super::plan`] and [`super::bundle`] make of it. Never: a change.
+//! In: the snapshot. Out: what [`super::plan`] and [`super::bundle`] make of it. Never: a change.
 
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use super::bundle::{self, Bundle};
 use super::campaign::{RotationError, known, moving, open};
 use super::plan::{self, Mover, NewVersion, Step, Subject, Validity};
 use super::progress::Progress;
 use crate::domain::{Credential, Name, Version, VersionState};
-use crate::registry::{ChangeError, Registry};
+use crate::registry::Registry;
 use crate::world::{Destination, Snapshot};
 
 /// How long a QTSP takes when nothing else is said, days.
@@ -17,22 +19,14 @@ pub const QTSP_LEAD_DAYS_DEFAULT: u32 = 14;
 
 impl Registry {
     /// What must happen when.
-    pub async fn plan_rotation(
+    pub fn plan_rotation(
         &self,
         credential: &str,
         qtsp_lead_days: u32,
     ) -> Result<Vec<Step>, RotationError> {
         let (snapshot, now) = (self.world.load(), self.clock.now());
         let credential = known(&snapshot, credential)?;
-        let answers = self.world.store().rotation_answers().await;
-        let answers = answers.map_err(ChangeError::from)?;
-        let movers = movers(&snapshot, credential);
-        let subject = Subject {
-            purpose: credential.purpose,
-            qtsp_lead_days,
-            new: new_version(&snapshot, credential),
-        };
-        Ok(plan::plan(&subject, &movers, &answers, now))
+        Ok(steps(&snapshot, credential, qtsp_lead_days, now))
     }
 
     /// What a bank is sent.
@@ -48,6 +42,22 @@ impl Registry {
     }
 }
 
+/// What must happen when with a credential.
+pub(crate) fn steps(
+    snapshot: &Snapshot,
+    credential: &Credential,
+    qtsp_lead_days: u32,
+    now: Timestamp,
+) -> Vec<Step> {
+    let subject = Subject {
+        purpose: credential.purpose,
+        qtsp_lead_days,
+        new: new_version(snapshot, credential),
+    };
+    let movers = movers(snapshot, credential);
+    plan::plan(&subject, &movers, &snapshot.answers, now)
+}
+
 fn validity(version: &Version) -> Option<Validity> {
     let leaf = version.issued.as_ref()?.leaf();
     let (begins, ends) = (leaf.not_before(), leaf.not_after());
@@ -55,7 +65,7 @@ fn validity(version: &Version) -> Option<Validity> {
 }
 
 fn movers(snapshot: &Snapshot, credential: &Credential) -> Vec<Mover> {
-    let banks = snapshot.banks.values();
+    let banks = snapshot.banks_of(&credential.name);
     let mover = |destination: &Arc<Destination>| {
         let moving = destination.moves.get(&credential.name);
         let bound = destination.bound.get(&credential.name);

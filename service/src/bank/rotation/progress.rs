@@ -84,6 +84,34 @@ pub enum Progress {
     },
 }
 
+impl Progress {
+    /// The words of all states, by name.
+    pub const WORDS: [&str; 8] = [
+        "accepted",
+        "announced",
+        "canary",
+        "confirmed",
+        "failed",
+        "pending",
+        "scheduled",
+        "switched",
+    ];
+
+    /// The stable word of the state.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Announced { .. } => "announced",
+            Self::Accepted { .. } => "accepted",
+            Self::Scheduled { .. } => "scheduled",
+            Self::Canary { .. } => "canary",
+            Self::Switched { .. } => "switched",
+            Self::Confirmed { .. } => "confirmed",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
 /// What happens to a bank in a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

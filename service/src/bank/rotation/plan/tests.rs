@@ -58,7 +58,12 @@ fn dates_of(steps: &[Step]) -> Vec<(&'static str, String)> {
 #[test]
 fn dates_are_counted_back_from_the_end() {
     let bank = mover("a", Procedure::Overlap, "2027-03-31T00:00:00Z");
-    let steps = plan(&subject(None), &[bank], &[], at("2026-11-26T00:00:00Z"));
+    let steps = plan(
+        &subject(None),
+        &[bank],
+        &SlowestAnswers::new(),
+        at("2026-11-26T00:00:00Z"),
+    );
     let wanted = [
         ("order", "2027-02-19"),
         ("have", "2027-03-05"),
@@ -77,7 +82,12 @@ fn dates_are_counted_back_from_the_end() {
 fn a_short_life_has_a_short_margin() {
     let mut bank = mover("a", Procedure::None, "2029-05-17T00:00:00Z");
     bank.old.begins = bank.old.ends - days(47);
-    let steps = plan(&subject(None), &[bank], &[], at("2029-04-01T00:00:00Z"));
+    let steps = plan(
+        &subject(None),
+        &[bank],
+        &SlowestAnswers::new(),
+        at("2029-04-01T00:00:00Z"),
+    );
     let switch = steps
         .iter()
         .find(|step| step.action == Action::Switch)
@@ -92,14 +102,11 @@ fn a_short_life_has_a_short_margin() {
 #[test]
 fn a_bank_that_took_longer_than_it_said_is_told_earlier() {
     let bank = mover("a", Procedure::Overlap, "2027-03-31T00:00:00Z");
-    let history = [12, 21].map(|took| Answer {
-        bank: bank.bank.clone(),
-        took: days(took),
-    });
+    let answers = [(bank.bank.clone(), days(21))].into();
     let steps = plan(
         &subject(None),
         &[bank],
-        &history,
+        &answers,
         at("2026-11-26T00:00:00Z"),
     );
     let announce = steps
@@ -121,7 +128,12 @@ fn irreversible_steps_are_flagged_before_they_happen() {
         mover("two", Procedure::Register, "2027-03-31T00:00:00Z"),
         mover("three", Procedure::Overlap, "2027-03-31T00:00:00Z"),
     ];
-    let steps = plan(&subject(None), &banks, &[], at("2026-11-26T00:00:00Z"));
+    let steps = plan(
+        &subject(None),
+        &banks,
+        &SlowestAnswers::new(),
+        at("2026-11-26T00:00:00Z"),
+    );
     let flagged: Vec<_> = steps
         .iter()
         .filter(|step| step.irreversible)
@@ -138,7 +150,12 @@ fn irreversible_steps_are_flagged_before_they_happen() {
 #[test]
 fn what_is_late_says_how_late() {
     let bank = mover("a", Procedure::Overlap, "2026-12-31T00:00:00Z");
-    let steps = plan(&subject(None), &[bank], &[], at("2026-12-01T12:00:00Z"));
+    let steps = plan(
+        &subject(None),
+        &[bank],
+        &SlowestAnswers::new(),
+        at("2026-12-01T12:00:00Z"),
+    );
     let order = &steps[0];
     assert_eq!(
         (order.action, &order.risks[..]),
@@ -167,7 +184,7 @@ fn what_a_bank_may_dislike_is_known_before_it_is_told() {
         let steps = plan(
             &subject(Some(new(begins, life))),
             std::slice::from_ref(&bank),
-            &[],
+            &SlowestAnswers::new(),
             at(begins),
         );
         let announce = steps
@@ -186,7 +203,7 @@ fn what_a_bank_may_dislike_is_known_before_it_is_told() {
     let steps = plan(
         &subject(Some(other)),
         &[bank],
-        &[],
+        &SlowestAnswers::new(),
         at("2027-05-02T00:00:00Z"),
     );
     let announce = steps
@@ -209,7 +226,12 @@ fn an_agreed_moment_after_the_end_is_a_hole() {
         old: OldVersion::Replaced,
     };
     let ends = bank.old.ends;
-    let steps = plan(&subject(None), &[bank], &[], at("2027-03-01T00:00:00Z"));
+    let steps = plan(
+        &subject(None),
+        &[bank],
+        &SlowestAnswers::new(),
+        at("2027-03-01T00:00:00Z"),
+    );
     let change = steps
         .iter()
         .find(|step| step.action == Action::ChangeOver)
@@ -221,7 +243,12 @@ fn an_agreed_moment_after_the_end_is_a_hole() {
 #[test]
 fn nothing_to_move_is_nothing_to_do() {
     assert_eq!(
-        plan(&subject(None), &[], &[], at("2027-03-01T00:00:00Z")),
+        plan(
+            &subject(None),
+            &[],
+            &SlowestAnswers::new(),
+            at("2027-03-01T00:00:00Z")
+        ),
         []
     );
 }
@@ -250,7 +277,7 @@ proptest! {
     #[test]
     fn the_steps_of_a_bank_come_in_order_before_its_end(movers in movers(), now in 0i64..400) {
         let now = at("2027-01-01T00:00:00Z") + days(now);
-        let steps = plan(&subject(None), &movers, &[], now);
+        let steps = plan(&subject(None), &movers, &SlowestAnswers::new(), now);
         let of = |action, bank: &Name| steps.iter().find(|s| s.action == action && s.bank.as_ref() == Some(bank));
         let whole = |action| steps.iter().find(|s| s.action == action).unwrap().by;
         prop_assert!(whole(Action::Order) < whole(Action::Have));
@@ -267,24 +294,23 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_banks_and_answers_does_not_matter(
+    fn the_order_of_banks_does_not_matter(
         movers in movers().prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
         took in prop::collection::vec(0i64..90, 0..8),
     ) {
         let now = at("2027-01-01T00:00:00Z");
         let (sorted, shuffled) = movers;
-        let mut history: Vec<_> = took.iter().enumerate().map(|(n, took)| Answer {
-            bank: sorted[n % sorted.len()].bank.clone(),
-            took: days(*took),
-        }).collect();
-        let one = plan(&subject(None), &sorted, &history, now);
-        history.reverse();
-        prop_assert_eq!(one, plan(&subject(None), &shuffled, &history, now));
+        let answers = took.iter().enumerate();
+        let answers: SlowestAnswers = answers
+            .map(|(n, took)| (sorted[n % sorted.len()].bank.clone(), days(*took)))
+            .collect();
+        let one = plan(&subject(None), &sorted, &answers, now);
+        prop_assert_eq!(one, plan(&subject(None), &shuffled, &answers, now));
     }
 
     #[test]
     fn change_overs_have_somebody_to_watch_them(movers in movers()) {
-        let steps = plan(&subject(None), &movers, &[], at("2027-01-01T00:00:00Z"));
+        let steps = plan(&subject(None), &movers, &SlowestAnswers::new(), at("2027-01-01T00:00:00Z"));
         let mut on_day: BTreeMap<Date, u32> = BTreeMap::new();
         for step in steps.iter().filter(|step| step.action == Action::ChangeOver) {
             let date = step.by.to_zoned(TimeZone::UTC).date();

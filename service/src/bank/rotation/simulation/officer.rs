@@ -7,7 +7,7 @@ impl Simulation {
     pub(super) async fn officer_works(&mut self, credential: &'static str, purpose: Purpose) {
         let now = self.now();
         let registry = self.registry().clone();
-        let plan = registry.plan_rotation(credential, QTSP_DAYS).await.unwrap();
+        let plan = registry.plan_rotation(credential, QTSP_DAYS).unwrap();
         let open = registry.world.load().rotations.get(credential).cloned();
         let order_due = plan
             .iter()
