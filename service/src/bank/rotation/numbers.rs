@@ -54,6 +54,7 @@ async fn credentials(store: &Store, begin: Timestamp) {
             credential: name("seal", n),
             purpose: Purpose::Seal,
             token_set: "main".to_owned(),
+            origin: crate::domain::KeyOrigin::Generated,
             key_id: KeyId::random(),
             spki_der: leaf.public_key().spki_der().to_vec(),
             key_algorithm: "ec-p256".to_owned(),
@@ -120,7 +121,7 @@ async fn banks(store: &Store) {
 async fn ten_thousand_credentials_with_fifty_thousand_bindings() {
     let begin: Timestamp = "2026-12-01T06:00:00Z".parse().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("s.db"), OpenMode::Create)
+    let store = Store::open(&dir.path().join("s.db").into(), OpenMode::Create)
         .await
         .unwrap();
     credentials(&store, begin).await;
