@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType};
-use sealkeep_pkcs11_tests::SoftHsm;
+use sealkeep_pkcs11_tests::TestToken;
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
 use sealkeep_service::backend::pkcs11::{Pkcs11Backend, Pkcs11Config, raw_sign_loop};
 use sealkeep_service::backend::{BackendError, KeyBackend, KeyId, KeyRef, KeySpec, KeyUsage};
@@ -37,7 +37,7 @@ const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 const P256_SPKI_HEAD: &str = "3059301306072a8648ce3d020106082a8648ce3d030107034200";
 
 /// Keys as the backend would make them, made without its searches.
-fn make_keys(hsm: &SoftHsm, count: usize) -> Vec<KeyRef> {
+fn make_keys(hsm: &TestToken, count: usize) -> Vec<KeyRef> {
     let session = other_session(hsm);
     let make = |_| {
         let id = KeyId::random();
