@@ -192,7 +192,7 @@ case!(private_key_can_be_neither_read_nor_wrapped_nor_misused, hsm => {
         Kind::Kryoptic => Mechanism::AesCbcPad([0; 16]),
     };
     let wrapped = session.wrap_key(&wrap, kek, private);
-    assert!(matches!(wrapped, Err(Error::Pkcs11(RvError::KeyUnextractable, _))), "{wrapped:?}");
+    assert!(matches!(wrapped, Err(Error::Pkcs11(RvError::KeyUnextractable | RvError::KeyFunctionNotPermitted, _))), "{wrapped:?}");
     // An oracle that decrypts, or signs by a mechanism nobody asked for, is a way around the policy.
     assert!(session.decrypt(&Mechanism::RsaPkcs, private, &[1; 256]).is_err());
     assert!(session.sign(&Mechanism::RsaX509, private, &[1; 256]).is_err());
