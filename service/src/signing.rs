@@ -1,8 +1,9 @@
 //! The way of one signature.
 //!
 //! In: a caller and a structured request. Out: what to set on the request, and the position of its record. Every step
-//! hands on a value that only it can make: [`Grant`], [`Permit`], [`Prepared`], [`Intent`](crate::audit::Intent),
-//! [`Signed`]. Never: SQL, a PKCS#11 search or login, a signature without a durable record.
+//! hands on a value that only it can make: [`Grant`](crate::authz::Grant), [`Permit`], [`Prepared`],
+//! [`Intent`](crate::audit::Intent), [`Signed`](sealkeep_profiles::prepared::Signed). Never: SQL, a PKCS#11 search or
+//! login, a signature without a durable record.
 //!
 //! Once a request is permitted, its signature runs in a task of its own: a caller that goes away cannot leave an intent
 //! without an end.

@@ -9,16 +9,35 @@ fn parse(text: &str) -> Result<Config, String> {
 /// What stands in the sample as comments, by the word at the end of the line.
 const OPTIONAL: [&str; 5] = ["# webhook", "# publication", "# manual", "# cmp", "# acme"];
 
-/// The sample with what stands in it as comments.
+/// The sample with what stands in it as comments; but for PostgreSQL, which takes the place of something.
 fn with_options() -> String {
+    uncommented(&OPTIONAL, |table| table != "[store.postgres]")
+}
+
+/// The sample with PostgreSQL beside the file.
+fn with_both_stores() -> String {
+    uncommented(&["# postgres"], |table| table == "[store.postgres]")
+}
+
+fn uncommented(words: &[&str], is_wanted: impl Fn(&str) -> bool) -> String {
     let lines = SAMPLE.lines().map(|line| match line.strip_prefix("# ") {
-        Some(rest) if rest.starts_with('[') => rest,
-        Some(rest) if rest.contains(" = ") && OPTIONAL.iter().any(|word| rest.contains(word)) => {
-            rest
-        }
+        Some(rest) if rest.starts_with('[') && is_wanted(rest) => rest,
+        Some(rest) if rest.contains(" = ") && words.iter().any(|word| rest.contains(word)) => rest,
         _ => line,
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn one_store_or_the_other() {
+    let both = with_both_stores();
+    let error = parse(&both).unwrap_err();
+    assert!(error.contains("store.sqlite_file"), "{error}");
+    let none = SAMPLE.replace("sqlite_file =", "# sqlite_file =");
+    assert!(parse(&none).unwrap_err().contains("store.sqlite_file"));
+    let config = parse(&both.replace("sqlite_file =", "# sqlite_file =")).unwrap();
+    let marker = config.pin_marker(&config.tokens[0]);
+    assert!(marker.starts_with(config.store.postgres.unwrap().local_directory));
 }
 
 #[test]

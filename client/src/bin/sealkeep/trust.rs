@@ -29,7 +29,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(crate) enum Verb {
     /// Import the list of the lists and national lists, all or none.
     Import {
-        /// The list of the lists, XML: https://ec.europa.eu/tools/lotl/eu-lotl.xml in production.
+        /// The list of the lists, XML; in production eu-lotl.xml of ec.europa.eu/tools/lotl.
         #[arg(long, value_name = "FILE")]
         lotl: PathBuf,
         /// A national list, XML; several are fine. Those of the countries of your QTSPs are enough.
