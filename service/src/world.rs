@@ -182,13 +182,15 @@ impl World {
     /// Reads the store.
     pub async fn open(store: Store, catalog: Arc<Catalog>) -> Result<Self, WorldError> {
         let snapshot = read(&store, catalog, &Snapshot::default()).await?;
+        // What the others do is known as of now, and not any longer until it is listened to.
+        let in_touch_ms = if store.replica().is_some() { 0 } else { ALONE };
         Ok(Self {
             store,
             snapshot: ArcSwap::from_pointee(snapshot),
             turn: Mutex::default(),
             changed: watch::Sender::new(0),
             opened: clock::monotonic(),
-            in_touch_ms: AtomicU64::new(ALONE),
+            in_touch_ms: AtomicU64::new(in_touch_ms),
         })
     }
 

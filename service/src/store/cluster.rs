@@ -14,8 +14,10 @@ use sqlx::{Connection, PgPool, Postgres, Row};
 use super::{Store, StoreError};
 use crate::domain::Name;
 
-/// Sessions for locks: the log's, the leader's, and the turn of one change.
-const CONNECTIONS_MAX: u32 = 4;
+/// Sessions for locks (the log's, the leader's, the turn of a change), to listen and to look; and one to spare.
+const CONNECTIONS_MAX: u32 = 6;
+/// How long looking at the counter may take, milliseconds.
+const LOOK_TIMEOUT_MS: u64 = 500;
 /// How often the counter of changes is read when nothing is heard, and the leader's session tried, milliseconds.
 const POLL_INTERVAL_MS: u64 = 250;
 /// How long the server may take to notice that a process of this name has died, seconds.
@@ -103,7 +105,7 @@ impl Changes {
             heard?;
         }
         let row = sqlx::query("SELECT value FROM meta WHERE key = 'changes'").fetch_one(&self.pool);
-        let row = tokio::time::timeout(patience, row).await;
+        let row = tokio::time::timeout(Duration::from_millis(LOOK_TIMEOUT_MS), row).await;
         let row = row.map_err(|_| sqlx::Error::PoolTimedOut)??;
         let now = row.try_get::<String, _>(0)?.parse().unwrap_or(0);
         Ok(std::mem::replace(&mut self.seen, now) != now)

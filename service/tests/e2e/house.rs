@@ -13,7 +13,7 @@ use sealkeep_client::v1::audit_service_client::AuditServiceClient;
 use sealkeep_client::v1::bank_service_client::BankServiceClient;
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{self, Environment, KeyAlgorithm, Operation, Purpose, Role};
-use sealkeep_client::{Config, Error, Sealkeep};
+use sealkeep_client::{Config, Error, Retry, Sealkeep};
 use sealkeep_pkcs11_tests::{Kind as TokenKind, TestToken};
 use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::key::KeyKind;
@@ -283,6 +283,13 @@ destroy_delay_s = 1
     /// Connects to another replica.
     pub fn connect_to(&self, replica: &Running, name: &str) -> Sealkeep {
         Sealkeep::connect(self.client_config_to(&replica.address, &[name], &[])).unwrap()
+    }
+
+    /// Connects to another replica, and never tries anything twice.
+    pub fn connect_impatiently(&self, replica: &Running, name: &str) -> Sealkeep {
+        let mut config = self.client_config_to(&replica.address, &[name], &[]);
+        config.retry = Retry::NEVER;
+        Sealkeep::connect(config).unwrap()
     }
 
     pub fn connect(&self, name: &str) -> Sealkeep {

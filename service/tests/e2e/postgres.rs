@@ -113,6 +113,7 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         // SIGQUIT: at once, with its children; nothing of it is needed any more.
         let pid = self.server.id().to_string();
+        Command::new("kill").args(["-CONT", &pid]).status().ok();
         Command::new("kill").args(["-QUIT", &pid]).status().ok();
         self.server.wait().ok();
     }
