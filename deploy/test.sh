@@ -10,7 +10,7 @@ started=$(date +%s)
 step() { printf '\n== %s (%s s)\n' "$*" $(($(date +%s) - started)); }
 
 step "what the tests need"
-install_packages softhsm2 opensc opensc-pkcs11 libnss3 libnss3-tools p11-kit p11-kit-modules openssl python3 python3-venv util-linux prometheus curl pebble xmlsec1
+install_packages softhsm2 opensc opensc-pkcs11 libnss3 libnss3-tools p11-kit p11-kit-modules openssl python3 python3-venv util-linux prometheus curl pebble postgresql xmlsec1
 command -v cargo >/dev/null || fail "a Rust toolchain is needed: https://rustup.rs"
 deploy/kryoptic.sh
 # Checkers that have no Debian package, in a throw-away folder.
@@ -55,7 +55,11 @@ step "tests"
 cargo build --quiet --locked --workspace --bins --examples
 cargo test --locked --workspace
 # The default is a worker process; the same must hold with the module in the service.
-SEALKEEP_TEST_ISOLATION=thread cargo test --locked -p sealkeep-service --test e2e
+SEALKEEP_TEST_ISOLATION=thread cargo test --locked -p sealkeep-service --test e2e -- \
+    crash:: decryption:: jwt:: keys:: life:: signing:: startup:: tls:: tokens:: worker::
+# The default is SQLite; the same must hold on PostgreSQL.
+SEALKEEP_TEST_STORE=postgres cargo test --locked -p sealkeep-service --test e2e -- \
+    admin:: crash:: enrolment:: life:: revocation:: rotation:: signing:: trust:: verification:: watch::
 # And on a token that is not the one it was written with.
 SEALKEEP_TEST_TOKEN=kryoptic cargo test --locked -p sealkeep-pkcs11-tests --test contract -- --skip faulty::module --skip spy::
 

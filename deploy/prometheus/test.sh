@@ -45,6 +45,7 @@ house_pki "$SEALKEEP_HOUSE"
 house_qtsp "$SEALKEEP_HOUSE"
 house_config "$SEALKEEP_HOUSE"
 printf '\n[metrics]\naddress = "127.0.0.1:0"\n' >>"$SEALKEEP_HOUSE/sealkeep.toml"
+printf '\n[[enroller]]\nname = "by-hand"\nkind = "manual"\n' >>"$SEALKEEP_HOUSE/sealkeep.toml"
 "$BIN/sealkeepd" init --config "$SEALKEEP_HOUSE/sealkeep.toml" --officer spiffe://demo.example/officer >/dev/null
 house_start "$SEALKEEP_HOUSE"
 house_credential "$SEALKEEP_HOUSE" demo-tpp-seal seal ec-p256 PSP_AI,PSP_PI
