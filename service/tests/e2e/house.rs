@@ -19,6 +19,8 @@ use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::key::KeyKind;
 use sealkeep_sandbox::pki::{Pki, Subject};
 use sealkeep_sandbox::qtsp::{Kind, Order, Qtsp, SigningRequest};
+use sealkeep_service::domain::Name;
+use sealkeep_service::store::Place;
 
 pub const OFFICER: &str = "spiffe://test.example/officer";
 /// A second officer, made by [`House::second_officer`].
@@ -128,6 +130,17 @@ impl House {
 
     pub fn dir(&self) -> &Path {
         self.hsm.dir()
+    }
+
+    /// Where the service keeps its state.
+    pub fn place(&self) -> Place {
+        match &self.postgres {
+            None => self.dir().join("sealkeep.db").into(),
+            Some(postgres) => Place::Postgres {
+                url: postgres.url().into(),
+                replica: Name::try_from("a".to_owned()).unwrap(),
+            },
+        }
     }
 
     pub fn config_file(&self) -> PathBuf {

@@ -402,7 +402,7 @@ async fn an_interrupted_destruction_is_finished_at_start() {
     };
     let gone = key_id("gone");
     house.kill();
-    let store = Store::open(&house.dir().join("sealkeep.db").into(), OpenMode::Existing)
+    let store = Store::open(&house.place(), OpenMode::Existing)
         .await
         .unwrap();
     for approval in &open {
