@@ -4,7 +4,7 @@
 //! a `NOTIFY` from triggers (`postgres.sql`), with the change's own commit; a counter in `meta` is polled besides, for a
 //! listener that lost its connection.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -40,7 +40,7 @@ pub(super) struct Cluster {
     pub(super) replica: Name,
     pool: PgPool,
     /// Nobody else writes this replica's log.
-    _log: Arc<Held>,
+    log: Arc<Mutex<Option<Held>>>,
 }
 
 impl Cluster {
@@ -57,8 +57,22 @@ impl Cluster {
         Ok(Self {
             replica,
             pool,
-            _log: Arc::new(Held(log)),
+            log: Arc::new(Mutex::new(Some(Held(log)))),
         })
+    }
+
+    /// Lets go of the name; another process may have it at once.
+    pub(super) async fn leave(&self) {
+        let held = self
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Held(held)) = held
+            && let Err(error) = held.release_now().await
+        {
+            tracing::warn!(%error, "the name of this replica is free when the database has noticed its end");
+        }
     }
 }
 

@@ -222,6 +222,9 @@ impl Store {
 
     /// Closes all connections; what was committed is on disk already.
     pub async fn close(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.leave().await;
+        }
         self.audit_pool.close().await;
         self.pool.close().await;
     }

@@ -23,6 +23,9 @@ impl Store {
         forget_before: Timestamp,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
+        // In one order, so that two who write the same rows at once wait for each other and not in a circle.
+        let mut known: Vec<_> = known.iter().collect();
+        known.sort_by_key(|row| row.certificate);
         for row in known {
             let (statement, fetched) = match &row.statement {
                 Some((statement, fetched)) => (Some(json(statement)?), Some(*fetched)),

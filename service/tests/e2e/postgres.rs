@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 /// How long the server may take to answer.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the server says.
+const LOG: &str = "server.log";
 /// Who runs it when we are root: the server refuses root.
 const NOBODY: u32 = 65534;
 
@@ -58,7 +60,7 @@ impl Postgres {
             .arg(&data)
             .args(["-c", "listen_addresses=", "-k"])
             .arg(dir.path())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(dir.path().join(LOG)).unwrap())
             .spawn()
             .unwrap();
         let postgres = Self { dir, server };
@@ -111,6 +113,10 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.dir.path().join(LOG));
+            eprintln!("log of PostgreSQL:\n{}", log.unwrap_or_default());
+        }
         // SIGQUIT: at once, with its children; nothing of it is needed any more.
         let pid = self.server.id().to_string();
         Command::new("kill").args(["-CONT", &pid]).status().ok();
