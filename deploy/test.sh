@@ -60,8 +60,10 @@ SEALKEEP_TEST_ISOLATION=thread cargo test --locked -p sealkeep-service --test e2
 # The default is SQLite; the same must hold on PostgreSQL.
 SEALKEEP_TEST_STORE=postgres cargo test --locked -p sealkeep-service --test e2e -- \
     admin:: crash:: enrolment:: life:: revocation:: rotation:: signing:: trust:: verification:: watch::
-# And on a token that is not the one it was written with.
-SEALKEEP_TEST_TOKEN=kryoptic cargo test --locked -p sealkeep-pkcs11-tests --test contract -- --skip faulty::module --skip spy::
+# And on a token that is not the one it was written with. It cannot unwrap by CKM_AES_KEY_WRAP_PAD, so it imports nothing,
+# and it lists its mechanisms as objects, which the one about what stays behind counts.
+SEALKEEP_TEST_TOKEN=kryoptic cargo test --locked -p sealkeep-pkcs11-tests --test contract -- \
+    --skip faulty::module --skip spy:: --skip import:: --skip doctor::wrong_signatures
 
 step "foreign implementations"
 deploy/interop/run.sh
