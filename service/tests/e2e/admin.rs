@@ -9,22 +9,6 @@ use sealkeep_sandbox::qtsp::{Order, Qtsp};
 
 use crate::house::{House, OFFICER, TPP, bank, payment};
 
-async fn versions(house: &House, credential: &str) -> Vec<v1::Version> {
-    let request = v1::GetCredentialRequest {
-        credential: credential.to_owned(),
-    };
-    let answer = house
-        .connect(OFFICER)
-        .call(request, async |channel, request| {
-            CredentialServiceClient::new(channel)
-                .get_credential(request)
-                .await
-        })
-        .await
-        .unwrap();
-    answer.credential.unwrap().versions
-}
-
 #[tokio::test]
 async fn a_key_is_born_in_the_token_and_never_leaves() {
     let house = House::open();
@@ -128,7 +112,7 @@ async fn a_certificate_is_installed_only_when_nothing_blocks() {
     // Larger than any message may be: refused before it is looked at.
     let error = house.install("qwac", "A".repeat(10 << 20)).await;
     assert_eq!(error.unwrap_err().reason(), "MESSAGE_TOO_LARGE");
-    let state = versions(&house, "qwac").await[0].state;
+    let state = house.versions("qwac").await[0].state;
     assert_eq!(
         state,
         v1::VersionState::Requested as i32,
@@ -139,7 +123,7 @@ async fn a_certificate_is_installed_only_when_nothing_blocks() {
         .install("qwac", issue(Purpose::Transport, |_| ()))
         .await
         .unwrap();
-    let installed = &versions(&house, "qwac").await[0];
+    let installed = &house.versions("qwac").await[0];
     assert_eq!(installed.state, v1::VersionState::Staged as i32);
     assert_eq!(installed.environment, Environment::Sandbox as i32);
     assert_eq!(

@@ -507,6 +507,23 @@ destroy_delay_s = 1
         house
     }
 
+    /// The versions of a credential, oldest first.
+    pub async fn versions(&self, credential: &str) -> Vec<v1::Version> {
+        let request = v1::GetCredentialRequest {
+            credential: credential.to_owned(),
+        };
+        let answer = self
+            .connect(OFFICER)
+            .call(request, async |channel, request| {
+                CredentialServiceClient::new(channel)
+                    .get_credential(request)
+                    .await
+            })
+            .await
+            .unwrap();
+        answer.credential.unwrap().versions
+    }
+
     pub async fn verify_log(&self) -> v1::VerifyAuditLogResponse {
         self.connect(OFFICER)
             .call(

@@ -148,20 +148,8 @@ impl House {
 
     async fn state(&self, version: &str) -> VersionState {
         let (credential, number) = version.split_once('@').unwrap();
-        let request = v1::GetCredentialRequest {
-            credential: credential.to_owned(),
-        };
-        let answer = self
-            .connect(OFFICER)
-            .call(request, async |channel, request| {
-                CredentialServiceClient::new(channel)
-                    .get_credential(request)
-                    .await
-            })
-            .await
-            .unwrap();
         let number: usize = number.parse().unwrap();
-        answer.credential.unwrap().versions[number - 1].state()
+        self.versions(credential).await[number - 1].state()
     }
 
     /// Waits for what another task of the service will do.

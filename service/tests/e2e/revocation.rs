@@ -69,19 +69,7 @@ impl House {
     }
 
     async fn state_of(&self, credential: &str) -> VersionState {
-        let request = v1::GetCredentialRequest {
-            credential: credential.to_owned(),
-        };
-        let answer = self
-            .connect(OFFICER)
-            .call(request, async |channel, request| {
-                CredentialServiceClient::new(channel)
-                    .get_credential(request)
-                    .await
-            })
-            .await
-            .unwrap();
-        answer.credential.unwrap().versions.last().unwrap().state()
+        self.versions(credential).await.last().unwrap().state()
     }
 
     async fn becomes(&self, credential: &str, wanted: VersionState) {

@@ -2,6 +2,8 @@
 //!
 //! In: what was asked or answered. Out: the same, or `None` where a message lacks what it must have.
 
+mod key;
+
 use std::path::PathBuf;
 
 use sealkeep_profiles::algorithm::{PublicKey, SignatureScheme};
@@ -11,14 +13,13 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::super::Confinement;
 use super::{
-    ConfinementMessage, CountsMessage, Decrypt, Entry, Evidence, Generate, Generated, Key, Limits,
-    Report, Secret, Sign, Start, Started, Work,
+    ConfinementMessage, CountsMessage, Decrypt, Generate, Secret, Sign, Start, Started, Work,
 };
 use crate::backend::pkcs11::{Counts, Pkcs11Config};
 use crate::backend::{
-    Adopted, BackendError, GeneratedKey, KeyEvidence, KeyId, KeyLimits, KeyRef, KeySpec, KeyUsage,
-    Protection, TokenInfo, Unwrapped,
+    BackendError, KeyId, KeyRef, KeySpec, KeyUsage, Protection, TokenInfo, Unwrapped,
 };
+use key::key_id;
 
 impl Start {
     pub(in super::super) fn new(
@@ -231,142 +232,6 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-fn key_id(bytes: &[u8]) -> Option<KeyId> {
-    Some(KeyId::from_bytes(bytes.try_into().ok()?))
-}
-
-impl From<&KeyRef> for Key {
-    fn from(key: &KeyRef) -> Self {
-        Self {
-            id: key.id.as_bytes().to_vec(),
-            spki_sha256: key.spki_sha256.to_vec(),
-        }
-    }
-}
-
-impl Key {
-    pub(in super::super) fn key_ref(&self) -> Option<KeyRef> {
-        Some(KeyRef {
-            id: key_id(&self.id)?,
-            spki_sha256: self.spki_sha256.as_slice().try_into().ok()?,
-        })
-    }
-}
-
-impl From<KeyEvidence> for Evidence {
-    fn from(evidence: KeyEvidence) -> Self {
-        Self {
-            sensitive: evidence.sensitive,
-            extractable: evidence.extractable,
-            always_sensitive: evidence.always_sensitive,
-            never_extractable: evidence.never_extractable,
-            local: evidence.local,
-            limits: Some(evidence.limits.into()),
-        }
-    }
-}
-
-impl From<Evidence> for KeyEvidence {
-    fn from(evidence: Evidence) -> Self {
-        Self {
-            sensitive: evidence.sensitive,
-            extractable: evidence.extractable,
-            always_sensitive: evidence.always_sensitive,
-            never_extractable: evidence.never_extractable,
-            local: evidence.local,
-            limits: evidence.limits.map(KeyLimits::from).unwrap_or_default(),
-        }
-    }
-}
-
-impl From<KeyLimits> for Limits {
-    fn from(limits: KeyLimits) -> Self {
-        Self {
-            sign: limits.sign,
-            decrypt: limits.decrypt,
-            unwrap: limits.unwrap,
-            derive: limits.derive,
-            modifiable: limits.modifiable,
-            copyable: limits.copyable,
-            mechanisms: limits.mechanisms,
-        }
-    }
-}
-
-impl From<Limits> for KeyLimits {
-    fn from(limits: Limits) -> Self {
-        Self {
-            sign: limits.sign,
-            decrypt: limits.decrypt,
-            unwrap: limits.unwrap,
-            derive: limits.derive,
-            modifiable: limits.modifiable,
-            copyable: limits.copyable,
-            mechanisms: limits.mechanisms,
-        }
-    }
-}
-
-impl From<GeneratedKey> for Generated {
-    fn from(made: GeneratedKey) -> Self {
-        Self {
-            key: Some((&made.key).into()),
-            spki_der: made.spki_der,
-            evidence: Some(made.evidence.into()),
-            decrypts: made.decrypts.iter().filter_map(place_of).collect(),
-        }
-    }
-}
-
-impl Generated {
-    pub(in super::super) fn generated_key(self) -> Option<GeneratedKey> {
-        Some(GeneratedKey {
-            key: self.key?.key_ref()?,
-            spki_der: self.spki_der,
-            evidence: self.evidence?.into(),
-            decrypts: self
-                .decrypts
-                .iter()
-                .map(|place| KeyManagement::ALL.get(*place as usize).copied())
-                .collect::<Option<_>>()?,
-        })
-    }
-}
-
-impl From<Vec<Adopted>> for Report {
-    fn from(report: Vec<Adopted>) -> Self {
-        let entry = |adopted: Adopted| {
-            let (evidence, error) = match adopted.outcome {
-                Ok(evidence) => (Some(evidence.into()), String::new()),
-                Err(error) => (None, error_json(&error)),
-            };
-            Entry {
-                key: Some((&adopted.key).into()),
-                evidence,
-                error,
-            }
-        };
-        Self {
-            entries: report.into_iter().map(entry).collect(),
-        }
-    }
-}
-
-impl Report {
-    pub(in super::super) fn adopted(self) -> Option<Vec<Adopted>> {
-        let entry = |entry: Entry| {
-            Some(Adopted {
-                key: entry.key?.key_ref()?,
-                outcome: match entry.evidence {
-                    Some(evidence) => Ok(evidence.into()),
-                    None => Err(error_of_json(&entry.error)),
-                },
-            })
-        };
-        self.entries.into_iter().map(entry).collect()
-    }
-}
-
 impl From<Counts> for CountsMessage {
     fn from(counts: Counts) -> Self {
         Self {
@@ -413,129 +278,4 @@ pub(in super::super) fn error_of_json(json: &str) -> BackendError {
 }
 
 #[cfg(test)]
-mod tests {
-    use prost::Message;
-
-    use super::super::{Request, ToWorker};
-    use super::*;
-
-    #[test]
-    fn errors_arrive_as_they_were_sent() {
-        let id = KeyId::random();
-        for error in [
-            BackendError::KeyMismatch(id),
-            BackendError::DigestLength {
-                expected: 32,
-                found: 31,
-            },
-            BackendError::SchemeUnfit {
-                key_type: "ec-p256".to_owned(),
-                scheme: "rsa-pss-sha256".into(),
-            },
-            BackendError::Unavailable {
-                function: "C_Sign".to_owned(),
-                rv: "CKR_DEVICE_ERROR".to_owned(),
-            },
-            BackendError::PinRefused {
-                marker: PathBuf::from("/var/lib/sealkeep/x.pin-refused"),
-            },
-            BackendError::ConfigInvalid {
-                field: "session_count".into(),
-                rule: "between 1 and 2".to_owned(),
-            },
-            BackendError::Deadline,
-        ] {
-            assert_eq!(error_of_json(&error_json(&error)), error);
-        }
-        assert_eq!(error_of_json("{").reason(), "TOKEN_MALFORMED_ANSWER");
-    }
-
-    #[test]
-    fn specs_and_schemes_arrive_as_they_were_sent() {
-        let id = KeyId::random();
-        for spec in [
-            KeySpec::Rsa { bits: 3072 },
-            KeySpec::EcP256,
-            KeySpec::EcP384,
-            KeySpec::EcP521,
-            KeySpec::Ed25519,
-        ] {
-            for usage in [KeyUsage::Sign, KeyUsage::Decrypt] {
-                let sent = Generate::new(id, "label", spec, usage).encode_to_vec();
-                let arrived = Generate::decode(sent.as_slice()).unwrap();
-                assert_eq!((arrived.id(), arrived.spec()), (Some(id), Some(spec)));
-                assert_eq!(arrived.usage(), usage);
-            }
-        }
-        let key = KeyRef {
-            id,
-            spki_sha256: [3; 32],
-        };
-        for scheme in SignatureScheme::ALL {
-            let sent = Sign::new(&key, scheme, b"input").encode_to_vec();
-            let arrived = Sign::decode(sent.as_slice()).unwrap();
-            assert_eq!(arrived.scheme(), Some(scheme));
-            assert_eq!(arrived.key.unwrap().key_ref(), Some(key));
-        }
-    }
-
-    #[test]
-    fn decryptions_arrive_as_they_were_asked_for_and_secrets_are_not_printed() {
-        let id = KeyId::random();
-        let key = KeyRef {
-            id,
-            spki_sha256: [3; 32],
-        };
-        for hash in [OaepHash::Sha1, OaepHash::Sha256] {
-            let work = TokenWork::RsaOaep {
-                hash,
-                encrypted_key: b"encrypted",
-            };
-            let sent = Decrypt::new(&key, work).encode_to_vec();
-            let arrived = Decrypt::decode(sent.as_slice()).unwrap();
-            assert_eq!(arrived.with_work(|arrived| arrived == work), Some(true));
-        }
-        for unwrapped in [None, Some(Zeroizing::new(b"secret".to_vec()))] {
-            let message = Secret::from(unwrapped.clone());
-            assert!(!format!("{message:?}").contains("115"), "{message:?}");
-            let arrived = Secret::decode(message.encode_to_vec().as_slice()).unwrap();
-            assert_eq!(arrived.unwrapped(), unwrapped);
-        }
-    }
-
-    #[test]
-    fn the_pin_travels_and_is_never_printed() {
-        let config = Pkcs11Config {
-            name: "main".to_owned(),
-            module: "/m.so".into(),
-            token_label: "t".to_owned(),
-            token_serial: None,
-            session_count: 4,
-            queue_length_max: 8,
-            allow_spy: false,
-            init_string: Some("configdir='x'".to_owned()),
-        };
-        let confinement = Confinement {
-            write_paths: vec!["/var/lib/token".into()],
-            network: true,
-            ..Confinement::default()
-        };
-        let pin = SecretString::from("648219");
-        let start = Start::new(&config, Some(&confinement), "/x".to_owned(), &pin);
-        assert_eq!(start.confinement(), Some(confinement));
-        let message = ToWorker {
-            id: 1,
-            patience_us: 0,
-            request: Some(Request::Start(start)),
-        };
-        assert!(!format!("{message:?}").contains("648219"));
-        let sent = message.encode_to_vec();
-        let arrived = ToWorker::decode(sent.as_slice()).unwrap();
-        let Some(Request::Start(mut start)) = arrived.request else {
-            panic!("{arrived:?}")
-        };
-        assert_eq!(start.config(), config);
-        assert_eq!(start.take_pin().expose_secret(), "648219");
-        assert_eq!(start.take_pin().expose_secret(), "");
-    }
-}
+mod tests;
