@@ -110,7 +110,7 @@ fn answer(
     {
         return CKR_MECHANISM_INVALID;
     }
-    let mut answer = work(shim);
+    let mut answer = shim.work(work);
     for action in actions {
         match action {
             Action::Return {

@@ -6,9 +6,9 @@ use std::env;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
-use cryptoki_sys::CK_FUNCTION_LIST;
+use cryptoki_sys::{CK_FUNCTION_LIST, CK_RV};
 
 use crate::call::Call;
 use crate::real::Real;
@@ -35,6 +35,8 @@ pub(crate) struct Shim {
     pub(crate) token: Token,
     pub(crate) trace: Trace,
     pub(crate) watch: Watch,
+    /// Read by each call inside the real module, written by what happens to the token.
+    at_work: RwLock<()>,
 }
 
 /// The module, made at the first call; `None` if it cannot be.
@@ -67,11 +69,22 @@ impl Shim {
             token: Token::default(),
             trace: Trace::new(path(TRACE_ENV))?,
             watch: Watch::default(),
+            at_work: RwLock::default(),
         })
     }
 
+    /// Asks the real module.
+    pub(crate) fn work(&self, ask: impl FnOnce(&Self) -> CK_RV) -> CK_RV {
+        let _at_work = self.at_work.read().unwrap_or_else(PoisonError::into_inner);
+        ask(self)
+    }
+
     /// Something happens to the token, just before a call.
+    ///
+    /// Nobody else is inside the real module meanwhile: what happens to a token that is at work is that module's affair
+    /// (kryoptic's `C_Logout` and `C_SignInit` may wait for each other for ever).
     pub(crate) fn happens(&self, event: Event, call: &Call) {
+        let _alone = self.at_work.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Logout => {
                 if let Some(session) = call.session {
