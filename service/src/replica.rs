@@ -39,17 +39,18 @@ async fn follow_session(world: &World, tokens: &Tokens) -> Result<(), WorldError
         if changes.next().await? {
             let before = world.load();
             world.refresh().await?;
-            adopt_new(tokens, &before, &world.load()).await;
+            // Nobody waits for a slow token: what others change is heard meanwhile.
+            tokio::spawn(adopt_new(tokens.clone(), before, world.load()));
         }
         world.in_touch();
     }
 }
 
 /// Makes keys ready that another replica generated.
-async fn adopt_new(tokens: &Tokens, before: &Snapshot, now: &Snapshot) {
-    let known: HashSet<_> = versions(before).map(|version| version.key.id).collect();
+async fn adopt_new(tokens: Tokens, before: Arc<Snapshot>, now: Arc<Snapshot>) {
+    let known: HashSet<_> = versions(&before).map(|version| version.key.id).collect();
     let mut new: BTreeMap<&str, Vec<KeyRef>> = BTreeMap::new();
-    for version in versions(now).filter(|version| !known.contains(&version.key.id)) {
+    for version in versions(&now).filter(|version| !known.contains(&version.key.id)) {
         new.entry(&version.token_set).or_default().push(version.key);
     }
     for (set, keys) in new {

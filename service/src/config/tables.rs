@@ -44,6 +44,7 @@ pub struct StoreConfig {
 #[serde(deny_unknown_fields)]
 pub struct PostgresConfig {
     /// A file that holds the URL, with its password, mode 0400: `postgres://user:password@host/database?sslmode=verify-full`.
+    /// Another `sslmode` is taken only for a Unix socket (`?host=/run/postgresql`).
     pub url_file: PathBuf,
     /// The name of this replica, which is also that of its audit log; each running one has its own, and keeps it.
     pub replica: Name,

@@ -64,6 +64,7 @@ impl RunError {
             Self::Store(StoreError::InUse(_)) => "STORE_IN_USE",
             Self::Store(StoreError::Absent(_)) => "STORE_ABSENT",
             Self::Store(StoreError::NotDurable { .. }) => "STORE_NOT_DURABLE",
+            Self::Store(StoreError::Unauthenticated(_)) => "STORE_UNAUTHENTICATED",
             Self::Store(_) | Self::World(_) => "STORE_UNAVAILABLE",
             Self::Audit(_) => "AUDIT_UNAVAILABLE",
             Self::Backend(error) => error.reason(),
@@ -116,7 +117,11 @@ impl RunError {
             | Self::World(WorldError::ProfileUnknown { .. })
             | Self::Initialised
             | Self::Import(ImportError::NotAllowed)
-            | Self::Store(StoreError::Absent(_) | StoreError::NotDurable { .. }) => 78,
+            | Self::Store(
+                StoreError::Absent(_)
+                | StoreError::NotDurable { .. }
+                | StoreError::Unauthenticated(_),
+            ) => 78,
             Self::Backend(
                 BackendError::PinRefused { .. }
                 | BackendError::PinFinalTry

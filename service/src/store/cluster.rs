@@ -11,7 +11,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgAdvisoryLock, PgAdvisoryLockGuard, PgListener, PgPoolOptions};
 use sqlx::{Connection, PgPool, Postgres, Row};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, damaged};
 use crate::domain::Name;
 
 /// Sessions for locks (the log's, the leader's, the turn of a change), to listen and to look; and one to spare.
@@ -22,6 +22,8 @@ const LOOK_TIMEOUT_MS: u64 = 500;
 const POLL_INTERVAL_MS: u64 = 250;
 /// How long the server may take to notice that a process of this name has died, seconds.
 const JOIN_TIMEOUT_S: u64 = 5;
+/// How long the server may take to answer the leader, seconds; then another replica may lead already.
+const LEADER_TIMEOUT_S: u64 = 5;
 /// The channel of `NOTIFY`; the triggers name it too.
 const CHANNEL: &str = "sealkeep_changed";
 
@@ -92,7 +94,9 @@ impl Leadership {
         };
         loop {
             tokio::time::sleep(Duration::from_millis(POLL_INTERVAL_MS)).await;
-            if let Err(error) = held.ping().await {
+            let patience = Duration::from_secs(LEADER_TIMEOUT_S);
+            let answered = tokio::time::timeout(patience, held.ping()).await;
+            if let Err(error) = answered.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
                 tracing::warn!(%error, "no longer the leader");
                 return;
             }
@@ -121,7 +125,10 @@ impl Changes {
         let row = sqlx::query("SELECT value FROM meta WHERE key = 'changes'").fetch_one(&self.pool);
         let row = tokio::time::timeout(Duration::from_millis(LOOK_TIMEOUT_MS), row).await;
         let row = row.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        let now = row.try_get::<String, _>(0)?.parse().unwrap_or(0);
+        let now = row.try_get::<String, _>(0)?;
+        let now = now
+            .parse()
+            .map_err(|_| damaged("meta", format!("changes: {now}")))?;
         Ok(std::mem::replace(&mut self.seen, now) != now)
     }
 }

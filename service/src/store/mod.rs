@@ -57,10 +57,13 @@ pub enum StoreError {
     /// The store has not been initialised.
     #[error("{0}: no store here; run `sealkeepd init` first")]
     Absent(String),
+    /// The database is reached over a network, and need not prove who it is.
+    #[error("database at {0}: its URL must say sslmode=verify-full")]
+    Unauthenticated(String),
     /// The database does not keep what it acknowledges.
     #[error("database setting {name} is {found}, must be {wanted}")]
     NotDurable {
-        /// The PRAGMA.
+        /// The setting.
         name: &'static str,
         /// What it says.
         found: String,
@@ -159,6 +162,7 @@ impl Store {
                 }
             }
             Place::Postgres { url, replica } => {
+                postgres::check_protected(url.expose_secret())?;
                 let options: AnyConnectOptions = url.expose_secret().parse()?;
                 let pool = postgres::pool(&options, CONNECTIONS_MAX).await?;
                 postgres::check_mode(&pool, mode).await?;

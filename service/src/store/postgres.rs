@@ -1,12 +1,24 @@
 //! The database of several replicas.
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AnyPool, Row};
 
 use super::{OpenMode, StoreError};
 
-/// What tells other replicas of a change. Made anew at each start: it names the tables that there are.
+/// What tells other replicas of a change. At each start those that are missing are made: it names the tables that there
+/// are.
 const TRIGGERS: &str = include_str!("postgres.sql");
+
+/// Refuses a database that is reached over a network without proof of who it is. A socket of this machine needs none.
+pub(super) fn check_protected(url: &str) -> Result<(), StoreError> {
+    let options: PgConnectOptions = url.parse()?;
+    let proven = matches!(options.get_ssl_mode(), PgSslMode::VerifyFull);
+    match proven || options.get_socket().is_some() {
+        true => Ok(()),
+        false => Err(StoreError::Unauthenticated(options.get_host().to_owned())),
+    }
+}
 
 /// Whether the schema is there.
 pub(super) async fn is_initialised(pool: &AnyPool) -> Result<bool, StoreError> {
@@ -57,4 +69,36 @@ pub(super) async fn assert_durable(pool: &AnyPool) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_a_network_without_proof_of_who_answers() {
+        for refused in [
+            "postgres://u@db.internal/s",
+            "postgres://u@db.internal/s?sslmode=disable",
+            "postgres://u@db.internal/s?sslmode=prefer",
+            "postgres://u@db.internal/s?sslmode=require",
+            "postgres://u@db.internal/s?sslmode=verify-ca",
+            "postgres://u@127.0.0.1/s",
+        ] {
+            let error = check_protected(refused).unwrap_err();
+            assert!(
+                matches!(error, StoreError::Unauthenticated(_)),
+                "{refused}: {error}"
+            );
+        }
+        for taken in [
+            "postgres://u@db.internal/s?sslmode=verify-full",
+            "postgres://u@localhost/s?host=/run/postgresql",
+            "postgres://u@%2Frun%2Fpostgresql/s?sslmode=disable",
+        ] {
+            check_protected(taken).unwrap();
+        }
+        let error = check_protected("postgres://u@h/s?sslmode=no").unwrap_err();
+        assert!(matches!(error, StoreError::Database(_)), "{error}");
+    }
 }

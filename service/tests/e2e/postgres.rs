@@ -1,5 +1,7 @@
-//! A PostgreSQL server for one test: the packaged programs, a directory of its own, a Unix socket, no network.
+//! A PostgreSQL server for one test: the packaged programs, a directory of its own, a Unix socket; no network unless it is
+//! asked for.
 
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,16 +11,47 @@ use std::time::{Duration, Instant};
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the server says.
 const LOG: &str = "server.log";
+/// The port that names its socket.
+const PORT: u16 = 5432;
 /// Who runs it when we are root: the server refuses root.
 const NOBODY: u32 = 65534;
 
 pub struct Postgres {
     dir: tempfile::TempDir,
+    /// Names its socket too.
+    pub port: u16,
     server: Child,
 }
 
 impl Postgres {
     pub fn start() -> Self {
+        Self::start_with(PORT, |_| vec!["listen_addresses=".to_owned()])
+    }
+
+    /// Reached by TLS as well, at a free port of `addresses`.
+    pub fn start_with_tls(certificate: &Path, key: &Path, addresses: &str) -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        Self::start_with(port, |dir| {
+            // Its key must belong to the server.
+            for (from, to) in [(certificate, "server.pem"), (key, "server.key")] {
+                let to = dir.join(to);
+                std::fs::copy(from, &to).unwrap();
+                let owner = std::fs::metadata(dir).unwrap();
+                chown(&to, Some(owner.uid()), Some(owner.gid())).unwrap();
+            }
+            let file = |name: &str| dir.join(name).display().to_string();
+            vec![
+                format!("listen_addresses={addresses}"),
+                "ssl=on".to_owned(),
+                format!("ssl_cert_file={}", file("server.pem")),
+                format!("ssl_key_file={}", file("server.key")),
+            ]
+        })
+    }
+
+    fn start_with(port: u16, settings: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = std::fs::metadata(dir.path()).unwrap().uid() == 0;
         if root {
@@ -58,12 +91,17 @@ impl Postgres {
         let server = program("postgres")
             .arg("-D")
             .arg(&data)
-            .args(["-c", "listen_addresses=", "-k"])
+            .args(["-p", &port.to_string(), "-k"])
             .arg(dir.path())
+            .args(
+                settings(dir.path())
+                    .into_iter()
+                    .flat_map(|setting| ["-c".to_owned(), setting]),
+            )
             .stderr(std::fs::File::create(dir.path().join(LOG)).unwrap())
             .spawn()
             .unwrap();
-        let postgres = Self { dir, server };
+        let postgres = Self { dir, port, server };
         postgres.wait();
         postgres
     }
@@ -71,7 +109,8 @@ impl Postgres {
     /// The URL of its one database.
     pub fn url(&self) -> String {
         let dir = self.dir.path().display();
-        format!("postgres://sealkeep@localhost/postgres?host={dir}&sslmode=disable")
+        let port = self.port;
+        format!("postgres://sealkeep@localhost:{port}/postgres?host={dir}&sslmode=disable")
     }
 
     /// Runs a statement.
@@ -85,6 +124,7 @@ impl Postgres {
                 "-q", "-U", "sealkeep", "-d", "postgres", "-c", statement, "-h",
             ])
             .arg(self.dir.path())
+            .args(["-p", &self.port.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();

@@ -10,7 +10,7 @@ use sealkeep_client::{BodySource, Error, Sealkeep};
 
 use sealkeep_pkcs11_tests::Kind as TokenKind;
 
-use crate::house::{House, OFFICER, Running, TPP, bank, payment};
+use crate::house::{House, OFFICER, Running, TPP, bank, payment, write_pin};
 use crate::postgres::Postgres;
 
 /// From the officer's call at one replica to the last signature of another.
@@ -232,4 +232,54 @@ async fn refuses_a_database_that_forgets_or_was_never_made() {
     let postgres = house.postgres.as_ref().unwrap();
     postgres.execute("ALTER DATABASE postgres SET synchronous_commit = off");
     refused("STORE_NOT_DURABLE");
+}
+
+#[tokio::test]
+async fn over_a_network_the_database_proves_who_it_is() {
+    let mut house = House::build_on(TokenKind::from_env(), None);
+    let dir = house.dir().to_owned();
+    let (certificate, key) = (dir.join("server.pem"), dir.join("server.key"));
+    // The certificate names the first of them.
+    let postgres = Postgres::start_with_tls(&certificate, &key, "127.0.0.1,127.0.0.2");
+    let port = postgres.port;
+    house.postgres = Some(postgres);
+    std::fs::write(house.config_file(), house.config()).unwrap();
+    let reach = |host: &str, mode: &str, ca: &str| {
+        let ca = dir.join(ca);
+        let query = format!("sslmode={mode}&sslrootcert={}", ca.display());
+        let url = format!("postgres://sealkeep@{host}:{port}/postgres?{query}");
+        write_pin(&dir.join("postgres.url"), &url);
+    };
+    reach("127.0.0.1", "verify-full", "pki/ca.pem");
+    house.init();
+    for (host, mode, ca, reason) in [
+        (
+            "127.0.0.1",
+            "require",
+            "pki/ca.pem",
+            "STORE_UNAUTHENTICATED",
+        ),
+        (
+            "127.0.0.1",
+            "disable",
+            "pki/ca.pem",
+            "STORE_UNAUTHENTICATED",
+        ),
+        (
+            "127.0.0.2",
+            "verify-full",
+            "pki/ca.pem",
+            "not valid for name",
+        ),
+        ("127.0.0.1", "verify-full", "qtsp/root.pem", "UnknownIssuer"),
+    ] {
+        reach(host, mode, ca);
+        let output = house.sealkeepd(&["run"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(reason), "{said}");
+    }
+    reach("127.0.0.1", "verify-full", "pki/ca.pem");
+    house.start();
+    let seal = house.credential("seal", Purpose::Seal, KeyAlgorithm::EcP256);
+    seal.await;
 }
