@@ -54,15 +54,16 @@ RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --workspace --no-deps
 step "tests"
 cargo build --quiet --locked --workspace --bins --examples
 cargo test --locked --workspace
+# The whole workspace is named each time, so that nothing is built with other features.
 # The default is a worker process; the same must hold with the module in the service.
-SEALKEEP_TEST_ISOLATION=thread cargo test --locked -p sealkeep-service --test e2e -- \
+SEALKEEP_TEST_ISOLATION=thread cargo test --locked --workspace --test e2e -- \
     crash:: decryption:: jwt:: keys:: life:: signing:: startup:: tls:: tokens:: worker::
 # The default is SQLite; the same must hold on PostgreSQL.
-SEALKEEP_TEST_STORE=postgres cargo test --locked -p sealkeep-service --test e2e -- \
+SEALKEEP_TEST_STORE=postgres cargo test --locked --workspace --test e2e -- \
     admin:: crash:: enrolment:: life:: revocation:: rotation:: signing:: trust:: verification:: watch::
 # And on a token that is not the one it was written with. It cannot unwrap by CKM_AES_KEY_WRAP_PAD, so it imports nothing,
 # and it lists its mechanisms as objects, which the one about what stays behind counts.
-SEALKEEP_TEST_TOKEN=kryoptic cargo test --locked -p sealkeep-pkcs11-tests --test contract -- \
+SEALKEEP_TEST_TOKEN=kryoptic cargo test --locked --workspace --test contract -- \
     --skip faulty::module --skip spy:: --skip import:: --skip doctor::wrong_signatures
 
 step "foreign implementations"

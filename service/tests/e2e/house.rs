@@ -6,7 +6,6 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::postgres::Postgres;
 use jiff::Timestamp;
 use sealkeep_client::v1::access_service_client::AccessServiceClient;
 use sealkeep_client::v1::audit_service_client::AuditServiceClient;
@@ -18,6 +17,7 @@ use sealkeep_pkcs11_tests::{Kind as TokenKind, TestToken};
 use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::key::KeyKind;
 use sealkeep_sandbox::pki::{Pki, Subject};
+use sealkeep_sandbox::postgres::Postgres;
 use sealkeep_sandbox::qtsp::{Kind, Order, Qtsp, SigningRequest};
 use sealkeep_service::domain::Name;
 use sealkeep_service::store::Place;
@@ -62,7 +62,7 @@ impl House {
 
     fn postgres_from_env() -> Option<Postgres> {
         let postgres = std::env::var(STORE_ENV).is_ok_and(|store| store == "postgres");
-        postgres.then(Postgres::start)
+        postgres.then(|| Postgres::start().unwrap())
     }
 
     pub fn build_on(kind: TokenKind, postgres: Option<Postgres>) -> Self {
@@ -92,7 +92,7 @@ impl House {
 
     /// With PostgreSQL, and the first replica initialised and running.
     pub fn replicated() -> Self {
-        let mut house = Self::build_on(TokenKind::from_env(), Some(Postgres::start()));
+        let mut house = Self::build_on(TokenKind::from_env(), Some(Postgres::start().unwrap()));
         house.init();
         house.start();
         house

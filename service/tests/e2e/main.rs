@@ -20,7 +20,6 @@ mod house;
 mod jwt;
 mod keys;
 mod life;
-mod postgres;
 mod pretend;
 mod profiles;
 mod publication;

@@ -9,9 +9,9 @@ use sealkeep_client::v1::{self, KeyAlgorithm, Purpose};
 use sealkeep_client::{BodySource, Error, Sealkeep};
 
 use sealkeep_pkcs11_tests::Kind as TokenKind;
+use sealkeep_sandbox::postgres::Postgres;
 
 use crate::house::{House, OFFICER, Running, TPP, bank, payment, write_pin};
-use crate::postgres::Postgres;
 
 /// From the officer's call at one replica to the last signature of another.
 const FREEZE_MS_MAX: u128 = 1_000;
@@ -145,7 +145,7 @@ async fn a_replica_that_hears_nothing_does_not_sign() {
     let there = house.connect_impatiently(&other, TPP);
     sign(&there).await.unwrap();
     let postgres = house.postgres.as_ref().unwrap();
-    postgres.signal("-STOP");
+    postgres.signal("-STOP").unwrap();
     let begun = Instant::now();
     // What was under way when the database stopped ends at its deadline; what comes later is told why at once.
     loop {
@@ -154,7 +154,7 @@ async fn a_replica_that_hears_nothing_does_not_sign() {
             other => assert!(begun.elapsed() < PATIENCE, "{other:?}"),
         }
     }
-    postgres.signal("-CONT");
+    postgres.signal("-CONT").unwrap();
     let begun = Instant::now();
     while let Err(error) = sign(&there).await {
         assert!(begun.elapsed() < PATIENCE, "does not recover: {error}");
@@ -221,7 +221,7 @@ async fn the_other_leads_when_the_leader_dies() {
 
 #[tokio::test]
 async fn refuses_a_database_that_forgets_or_was_never_made() {
-    let house = House::build_on(TokenKind::from_env(), Some(Postgres::start()));
+    let house = House::build_on(TokenKind::from_env(), Some(Postgres::start().unwrap()));
     let refused = |reason: &str| {
         let output = house.sealkeepd(&["run"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -230,7 +230,9 @@ async fn refuses_a_database_that_forgets_or_was_never_made() {
     refused("STORE_ABSENT");
     house.init();
     let postgres = house.postgres.as_ref().unwrap();
-    postgres.execute("ALTER DATABASE postgres SET synchronous_commit = off");
+    postgres
+        .execute("ALTER DATABASE postgres SET synchronous_commit = off")
+        .unwrap();
     refused("STORE_NOT_DURABLE");
 }
 
@@ -240,8 +242,8 @@ async fn over_a_network_the_database_proves_who_it_is() {
     let dir = house.dir().to_owned();
     let (certificate, key) = (dir.join("server.pem"), dir.join("server.key"));
     // The certificate names the first of them.
-    let postgres = Postgres::start_with_tls(&certificate, &key, "127.0.0.1,127.0.0.2");
-    let port = postgres.port;
+    let postgres = Postgres::start_with_tls(&certificate, &key, "127.0.0.1,127.0.0.2").unwrap();
+    let port = postgres.port();
     house.postgres = Some(postgres);
     std::fs::write(house.config_file(), house.config()).unwrap();
     let reach = |host: &str, mode: &str, ca: &str| {

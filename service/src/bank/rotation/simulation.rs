@@ -4,6 +4,9 @@
 //! for the old version back; the QTSP is late once. The service restarts every third day, and time alone is written
 //! down once a day only, so that who signs cannot depend on it. What a bank accepts is modelled apart from the service,
 //! from nothing but what the bank was told and answered.
+//!
+//! Once with one service over a file, and once with two replicas over PostgreSQL: callers sign at both, the team works at
+//! one today and at the other tomorrow, and one of them restarts while the other goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod bank;
@@ -11,7 +14,6 @@ mod officer;
 mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +24,7 @@ use sealkeep_profiles::format::jwe::TokenWork;
 use sealkeep_profiles::profile::Catalog;
 use sealkeep_profiles::roles::Role as Psd2Role;
 use sealkeep_sandbox::key::{KeyKind, SoftwareKey};
+use sealkeep_sandbox::postgres::Postgres;
 use sealkeep_sandbox::qtsp::{Kind, Order, Qtsp};
 
 use super::moving::Pick;
@@ -40,7 +43,7 @@ use crate::domain::{
     VersionState,
 };
 use crate::registry::Registry;
-use crate::store::{IssuedRow, NewVersion, OpenMode, StateChange, Store, StoreError};
+use crate::store::{IssuedRow, NewVersion, OpenMode, Place, StateChange, Store, StoreError};
 use crate::world::World;
 
 use bank::{Accepts, terms};
@@ -63,9 +66,12 @@ struct Running {
 }
 
 struct Simulation {
-    dir: tempfile::TempDir,
     clock: Arc<Manual>,
-    running: Option<Running>,
+    /// Where each replica keeps its state.
+    places: Vec<Place>,
+    replicas: Vec<Option<Running>>,
+    /// The one where the security team works, and which leads.
+    on_duty: usize,
     qtsp: Qtsp,
     who: CallerName,
     terms: BTreeMap<Name, RotationTerms>,
@@ -89,14 +95,15 @@ fn days(count: i64) -> SignedDuration {
 }
 
 impl Simulation {
-    async fn new() -> Self {
+    async fn new(places: Vec<Place>) -> Self {
         let begin: Timestamp = "2026-12-01T06:00:00Z".parse().unwrap();
         let clock = Arc::new(Manual(AtomicI64::new(begin.as_second())));
         let mut simulation = Self {
-            dir: tempfile::tempdir().unwrap(),
             qtsp: Qtsp::create(KeyKind::EcP256, begin).unwrap(),
             clock,
-            running: None,
+            replicas: places.iter().map(|_| None).collect(),
+            places,
+            on_duty: 0,
             who: CallerName::try_from("officer.test".to_owned()).unwrap(),
             terms: (0..BANKS)
                 .map(|n| (name(&format!("bank-{n:02}")), terms(n)))
@@ -108,7 +115,9 @@ impl Simulation {
             restarted_in: BTreeSet::new(),
             completed: 0,
         };
-        simulation.start(OpenMode::Create).await;
+        for replica in 0..simulation.replicas.len() {
+            simulation.start(replica, OpenMode::Create).await;
+        }
         for (credential, purpose) in CREDENTIALS {
             let number = simulation.issue(credential, purpose).await;
             let id = VersionId {
@@ -151,19 +160,27 @@ impl Simulation {
         }
         let world = self.registry().world.clone();
         world.store().put_banks(&banks, &bindings).await.unwrap();
-        world.refresh().await.unwrap();
+        self.hear().await;
     }
 
+    /// Of the replica on duty.
     fn registry(&self) -> &Registry {
-        &self.running.as_ref().unwrap().registry
+        &self.replicas[self.on_duty].as_ref().unwrap().registry
+    }
+
+    /// All replicas hear what was changed; how fast they do is measured elsewhere, with real time.
+    async fn hear(&self) {
+        for replica in self.replicas.iter().flatten() {
+            replica.registry.world.refresh().await.unwrap();
+        }
     }
 
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    async fn start(&mut self, mode: OpenMode) {
-        let store = open(&self.dir.path().join("s.db"), mode).await;
+    async fn start(&mut self, replica: usize, mode: OpenMode) {
+        let store = open(&self.places[replica], mode).await;
         let catalog = Arc::new(Catalog::embedded().clone());
         let world = Arc::new(World::open(store.clone(), catalog).await.unwrap());
         let (audit, task) = AuditLog::open(store, self.clock.clone()).await.unwrap();
@@ -175,27 +192,42 @@ impl Simulation {
             Tokens::of(Arc::new(Untouchable)),
             trust,
         );
-        self.running = Some(Running { registry, task });
+        self.replicas[replica] = Some(Running { registry, task });
     }
 
+    /// Restarts the replica on duty. If there is another one, it takes over, and callers sign there meanwhile.
     async fn restart(&mut self) {
         let snapshot = self.registry().world.load();
         let moves = snapshot.banks.values().flat_map(|bank| bank.moves.values());
         self.restarted_in
             .extend(moves.map(|moving| moving.progress.word()));
         drop(snapshot);
-        let Running { registry, task } = self.running.take().unwrap();
+        let restarted = self.on_duty;
+        let Running { registry, task } = self.replicas[restarted].take().unwrap();
         let store = registry.world.store().clone();
         drop(registry);
         task.finished().await;
         store.close().await;
         drop(store);
-        self.start(OpenMode::Existing).await;
+        self.callers_sign();
+        self.start(restarted, OpenMode::Existing).await;
+        self.relieve();
+    }
+
+    /// Another replica goes on duty.
+    fn relieve(&mut self) {
+        self.on_duty = (self.on_duty + 1) % self.replicas.len();
+    }
+
+    /// At every replica that runs.
+    fn callers_sign(&self) -> usize {
+        let worlds = self.replicas.iter().flatten().map(|r| &r.registry.world);
+        worlds.map(|world| self.callers_sign_at(world)).sum()
     }
 
     /// Whoever signs now must be accepted; whoever could be must not be refused.
-    fn callers_sign(&self) -> usize {
-        let (snapshot, now) = (self.registry().world.load(), self.now());
+    fn callers_sign_at(&self, world: &World) -> usize {
+        let (snapshot, now) = (world.load(), self.now());
         let mut signed = 0;
         for (bank, destination) in &snapshot.banks {
             for (credential, _) in CREDENTIALS {
@@ -240,15 +272,34 @@ impl Simulation {
 
 #[tokio::test]
 async fn twenty_banks_lose_nothing_in_four_hundred_days() {
-    let mut simulation = Simulation::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    lose_nothing(vec![dir.path().join("s.db").into()]).await;
+}
+
+#[tokio::test]
+async fn nor_do_they_with_two_replicas() {
+    let database = Postgres::start().unwrap();
+    let replica = |replica: &str| Place::Postgres {
+        url: database.url().into(),
+        replica: name(replica),
+    };
+    lose_nothing(vec![replica("a"), replica("b")]).await;
+}
+
+async fn lose_nothing(places: Vec<Place>) {
+    let replicas = places.len();
+    let mut simulation = Simulation::new(places).await;
     let mut signed = 0;
     for day in 0..DAYS {
         if day % 3 == 0 {
             simulation.restart().await;
         }
         simulation.registry().settle_rotations().await.unwrap();
+        simulation.hear().await;
         for (credential, purpose) in CREDENTIALS {
             simulation.officer_works(credential, purpose).await;
+            simulation.hear().await;
+            simulation.relieve();
         }
         // Every ten minutes: the windows are half an hour long.
         for _ in 0..144 {
@@ -256,7 +307,7 @@ async fn twenty_banks_lose_nothing_in_four_hundred_days() {
             simulation.clock.0.fetch_add(600, Ordering::SeqCst);
         }
     }
-    assert!(signed > 4_500_000, "{signed}");
+    assert!(signed > replicas * 4_500_000, "{signed}");
     assert!(
         simulation.completed >= 8,
         "{} rotations",

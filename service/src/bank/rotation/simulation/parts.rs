@@ -112,10 +112,10 @@ impl Simulation {
 }
 
 /// A process that another test starts just now holds the files of this one until it runs its own program.
-pub(super) async fn open(path: &Path, mode: OpenMode) -> Store {
+pub(super) async fn open(place: &Place, mode: OpenMode) -> Store {
     let opened = async {
         loop {
-            match Store::open(&path.to_owned().into(), mode).await {
+            match Store::open(place, mode).await {
                 Err(StoreError::InUse(_)) => tokio::task::yield_now().await,
                 opened => return opened.unwrap(),
             }
