@@ -4,8 +4,8 @@
 //! for all (see `pool`). A thread that finds nothing sleeps at
 //! once: channels that spin before they sleep cost more CPU here than the signature itself, on every thread that waits.
 
+use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::pool::Pool;
 use crate::clock::monotonic;
@@ -57,7 +57,7 @@ impl<T> JobQueue<T> {
 
     /// Adds a job; gives it back when the queue is full or closed.
     pub(super) fn push(&self, job: T) -> Result<(), T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closed || state.jobs.len() >= self.length_max {
             return Err(job);
         }
@@ -69,7 +69,7 @@ impl<T> JobQueue<T> {
 
     /// Waits for a job for the thread of this number; none once the queue is closed and empty.
     pub(super) fn pop(&self, number: usize) -> Next<T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             // What is left at the end is done by all.
             if !state.closed && !state.pool.works(number) {
@@ -84,24 +84,22 @@ impl<T> JobQueue<T> {
             if state.closed {
                 return Next::End;
             }
-            let woken = self.filled.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
+            self.filled.wait(&mut state);
         }
     }
 
     /// Waits until the thread of this number may work again. `false`: the queue was closed.
     pub(super) fn rest(&self, number: usize) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while !state.closed && !state.pool.works(number) {
-            let woken = self.changed.wait(state);
-            state = woken.unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
         !state.closed
     }
 
     /// The token has no room: half of the threads rest. `true`: they do from now on.
     pub(super) fn halve(&self) -> bool {
-        let halved = self.lock().pool.halve(monotonic());
+        let halved = self.state.lock().pool.halve(monotonic());
         // A thread that was woken for a job and rests instead must not leave it to nobody.
         self.filled.notify_all();
         halved
@@ -109,20 +107,15 @@ impl<T> JobQueue<T> {
 
     /// The thread of this number has found no room after all.
     pub(super) fn no_room_for(&self, number: usize) {
-        self.lock().pool.shrink_to(number, monotonic());
+        self.state.lock().pool.shrink_to(number, monotonic());
         self.filled.notify_all();
     }
 
     /// Takes no more jobs; those inside are still done.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        self.state.lock().closed = true;
         self.filled.notify_all();
         self.changed.notify_all();
-    }
-
-    /// No code panics while it holds the lock, so a poisoned one holds a whole state all the same.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
