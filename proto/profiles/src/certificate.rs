@@ -9,12 +9,14 @@ mod chain;
 mod extension;
 mod issued;
 mod kind;
+mod known;
 mod name;
 mod pem;
 mod serial;
 pub(crate) mod tlv;
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,6 +29,7 @@ pub use self::chain::Chain;
 pub use self::extension::KeyUsage;
 pub use self::issued::IssuanceError;
 pub use self::kind::{CertificateKind, KindRemark};
+pub use self::known::KnownCertificates;
 pub use self::name::{Attribute, DistinguishedName, NonAscii, UnnamedAttribute};
 pub use self::pem::{CHAIN_CERTIFICATES_MAX, PEM_BYTES_MAX};
 
@@ -86,9 +89,11 @@ pub enum CertificateError {
     PrivateKey,
 }
 
-/// One parsed certificate. Compares by its DER.
+/// One parsed certificate; clones are the same one. Compares by its DER.
 #[derive(Clone)]
-pub struct Certificate {
+pub struct Certificate(Arc<Inner>);
+
+struct Inner {
     der: Vec<u8>,
     sha256: [u8; 32],
     serial: Serial,
@@ -145,7 +150,7 @@ impl Certificate {
             None => Qualified::default(),
         };
         let validity = x509.validity();
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             der: der.to_vec(),
             sha256: Sha256::digest(der).into(),
             serial: Serial::read(x509.raw_serial())?,
@@ -156,17 +161,17 @@ impl Certificate {
             subject,
             extensions,
             qualified,
-        })
+        })))
     }
 
     /// The certificate as received.
     pub fn der(&self) -> &[u8] {
-        &self.der
+        &self.0.der
     }
 
     /// SHA-256 of the DER: the fingerprint, `x5t#S256` before encoding.
     pub fn sha256(&self) -> [u8; 32] {
-        self.sha256
+        self.0.sha256
     }
 
     /// `x5t#S256`: base64url of [`Self::sha256`], as access tokens bound to a certificate carry it (RFC 8705 §3.1).
@@ -177,47 +182,47 @@ impl Certificate {
 
     /// Serial number in lower-case hexadecimal digits without leading zeros or sign octet; `0` for zero.
     pub fn serial_hex(&self) -> String {
-        self.serial.hex()
+        self.0.serial.hex()
     }
 
     /// Serial number in decimal digits, up to 49 of them.
     pub fn serial_decimal(&self) -> String {
-        self.serial.decimal()
+        self.0.serial.decimal()
     }
 
     /// Who issued it.
     pub fn issuer(&self) -> &DistinguishedName {
-        &self.issuer
+        &self.0.issuer
     }
 
     /// Whom it names.
     pub fn subject(&self) -> &DistinguishedName {
-        &self.subject
+        &self.0.subject
     }
 
     /// First second of validity.
     pub fn not_before(&self) -> Timestamp {
-        self.not_before
+        self.0.not_before
     }
 
     /// Last second of validity, inclusive (RFC 5280 section 4.1.2.5).
     pub fn not_after(&self) -> Timestamp {
-        self.not_after
+        self.0.not_after
     }
 
     /// The public key.
     pub fn public_key(&self) -> &PublicKey {
-        &self.public_key
+        &self.0.public_key
     }
 
     /// Key usage; `None` when the extension is absent (every use) or unreadable (see [`Self::unreadable`]).
     pub fn key_usage(&self) -> Option<KeyUsage> {
-        self.extensions.key_usage
+        self.0.extensions.key_usage
     }
 
     /// Extended key usages, dotted, in order; `None` when the extension is absent or unreadable.
     pub fn extended_key_usage(&self) -> Option<&[String]> {
-        self.extensions.eku.as_deref()
+        self.0.extensions.eku.as_deref()
     }
 
     /// Whether the extended key usage is stated. `anyExtendedKeyUsage` does not stand for it.
@@ -228,47 +233,47 @@ impl Certificate {
 
     /// The dNSName entries of the subject alternative name, as written.
     pub fn dns_names(&self) -> &[String] {
-        &self.extensions.dns_names
+        &self.0.extensions.dns_names
     }
 
     /// The URI entries of the subject alternative name, as written: SPIFFE identities, for instance.
     pub fn uris(&self) -> &[String] {
-        &self.extensions.uris
+        &self.0.extensions.uris
     }
 
     /// The subject's organizationIdentifier (2.5.4.97), decoded; the first one when there are several.
     pub fn organization_identifier(&self) -> Option<&str> {
-        self.subject.organization_identifier()
+        self.0.subject.organization_identifier()
     }
 
     /// Certificate policies, dotted, in order.
     pub fn policies(&self) -> &[String] {
-        &self.extensions.policies
+        &self.0.extensions.policies
     }
 
     /// Whether basic constraints make this the certificate of a CA.
     pub fn is_ca(&self) -> bool {
-        self.extensions.ca
+        self.0.extensions.ca
     }
 
     /// Whether the poison of RFC 6962 section 3.1 is present: a precertificate, never to be used.
     pub fn is_precertificate(&self) -> bool {
-        self.extensions.poisoned
+        self.0.extensions.poisoned
     }
 
     /// Identifiers, dotted, of extensions that we should know but cannot read.
     pub fn unreadable(&self) -> &[String] {
-        &self.extensions.unreadable
+        &self.0.extensions.unreadable
     }
 
     /// Identifiers, dotted, of critical extensions that nothing here reads; a verifier has to refuse them.
     pub fn critical_unknown(&self) -> &[String] {
-        &self.extensions.critical_unknown
+        &self.0.extensions.critical_unknown
     }
 
     /// What the QcStatements say; empty when there are none.
     pub fn qualified(&self) -> &Qualified {
-        &self.qualified
+        &self.0.qualified
     }
 
     /// What it can be used as.
@@ -283,7 +288,7 @@ impl Certificate {
 
     /// Whether it names itself as its issuer, as trust anchors do.
     pub fn is_self_issued(&self) -> bool {
-        self.issuer.der() == self.subject.der()
+        self.0.issuer.der() == self.0.subject.der()
     }
 
     /// Checks that `issuer` made this certificate: the names agree and its key verifies the signature. Says nothing
@@ -311,13 +316,13 @@ impl Certificate {
 
     /// The issuer's signature algorithm, dotted; `None` when its identifier is over 39 octets.
     pub fn signature_algorithm(&self) -> Option<String> {
-        issued::algorithm(&self.der)
+        issued::algorithm(&self.0.der)
     }
 }
 
 impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {
-        self.der == other.der
+        self.0.der == other.0.der
     }
 }
 
@@ -326,9 +331,9 @@ impl Eq for Certificate {}
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
-            .field("subject", &self.subject)
+            .field("subject", &self.0.subject)
             .field("serial", &self.serial_hex())
-            .field("sha256", &hex::encode(self.sha256))
+            .field("sha256", &hex::encode(self.0.sha256))
             .finish_non_exhaustive()
     }
 }

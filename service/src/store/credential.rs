@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sealkeep_profiles::algorithm::PublicKey;
-use sealkeep_profiles::certificate::Certificate;
+use sealkeep_profiles::certificate::KnownCertificates;
+use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
 use sqlx::{Any, Row, Transaction};
 
@@ -51,8 +51,11 @@ pub struct IssuedRow {
 }
 
 impl Store {
-    /// All credentials with their versions, by name and number.
-    pub async fn credentials(&self) -> Result<Vec<Credential>, StoreError> {
+    /// All credentials with their versions, by name and number. Certificates in `known` are not parsed again.
+    pub async fn credentials(
+        &self,
+        known: &mut KnownCertificates,
+    ) -> Result<Vec<Credential>, StoreError> {
         let rows = sqlx::query("SELECT name, purpose FROM credential ORDER BY name")
             .fetch_all(&self.pool)
             .await?;
@@ -71,7 +74,7 @@ impl Store {
         let rows =
             sqlx::query("SELECT * FROM version ORDER BY credential, number").fetch_all(&self.pool);
         for row in rows.await? {
-            let version = version(&row)?;
+            let version = version(&row, known)?;
             let place = places.get(&version.id.credential);
             let place = place.ok_or_else(|| damaged("version", "without credential"))?;
             credentials[*place].versions.push(Arc::new(version));
@@ -175,10 +178,9 @@ pub(super) async fn bind(
     Ok(())
 }
 
-fn version(row: &AnyRow) -> Result<Version, StoreError> {
+fn version(row: &AnyRow, known: &mut KnownCertificates) -> Result<Version, StoreError> {
     let spki_der: Vec<u8> = row.try_get("spki")?;
     let key_id: Vec<u8> = row.try_get("key_id")?;
-    let public = PublicKey::from_spki_der(&spki_der).map_err(|e| damaged("version", e))?;
     let key_id = key_id
         .try_into()
         .map_err(|_| damaged("version", "key_id is not 16 bytes"))?;
@@ -197,26 +199,28 @@ fn version(row: &AnyRow) -> Result<Version, StoreError> {
         token_set: row.try_get("token_set")?,
         key: KeyRef {
             id: KeyId::from_bytes(key_id),
-            spki_sha256: public.spki_sha256(),
+            spki_sha256: Sha256::digest(&spki_der).into(),
         },
         origin: word(row.try_get("key_origin")?)?,
         key_algorithm: row.try_get("key_algorithm")?,
         spki_der,
         evidence,
         csr_der: Some(row.try_get("csr")?).filter(|csr: &Vec<u8>| !csr.is_empty()),
-        issued: issued(row)?,
+        issued: issued(row, known)?,
         created: Timestamp::from_microsecond(row.try_get("created_us")?)
             .map_err(|e| damaged("version", e))?,
     })
 }
 
-fn issued(row: &AnyRow) -> Result<Option<Issued>, StoreError> {
+fn issued(row: &AnyRow, known: &mut KnownCertificates) -> Result<Option<Issued>, StoreError> {
     let pem: Option<String> = row.try_get("chain_pem")?;
     let environment: Option<String> = row.try_get("environment")?;
     let (Some(pem), Some(environment)) = (pem, environment) else {
         return Ok(None);
     };
-    let chain = Certificate::chain_from_pem(pem.as_bytes()).map_err(|e| damaged("version", e))?;
+    let chain = known
+        .chain_from_pem(pem.as_bytes())
+        .map_err(|e| damaged("version", e))?;
     if chain.is_empty() {
         return Err(damaged("version", "empty chain"));
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use sealkeep_profiles::certificate::KnownCertificates;
 use sealkeep_profiles::profile::{Catalog, Profile};
 
 use super::{Destination, Snapshot, WorldError};
@@ -19,7 +20,7 @@ pub(super) async fn read(
     before: &Snapshot,
 ) -> Result<Snapshot, WorldError> {
     let credentials: BTreeMap<Name, Arc<Credential>> = store
-        .credentials()
+        .credentials(&mut certificates_of(before))
         .await?
         .into_iter()
         .map(|credential| (credential.name.clone(), Arc::new(credential)))
@@ -68,6 +69,17 @@ pub(super) async fn read(
         verifications: verifications.collect(),
         trusted_lists: trusted_lists(store, before).await?,
     })
+}
+
+/// Nearly all of them will be read again.
+fn certificates_of(before: &Snapshot) -> KnownCertificates {
+    let mut known = KnownCertificates::default();
+    let versions = before.credentials.values().flat_map(|c| &c.versions);
+    let issued = versions.filter_map(|version| version.issued.as_ref());
+    for certificate in issued.flat_map(|issued| &*issued.chain) {
+        known.add(certificate);
+    }
+    known
 }
 
 /// The lists, each read from the store only when it is another than before: they are large and seldom change.

@@ -234,6 +234,11 @@ destroy_delay_s = 1
         }
     }
 
+    /// The service's process.
+    pub fn pid(&self) -> u32 {
+        self.service.as_ref().unwrap().child.id()
+    }
+
     /// The process that holds the token.
     pub fn worker_pid(&self) -> u32 {
         let children = self.worker_pids();
@@ -243,7 +248,7 @@ destroy_delay_s = 1
 
     /// The processes that hold tokens, the oldest first; fewer while one is replaced.
     pub fn worker_pids(&self) -> Vec<u32> {
-        let service = self.service.as_ref().unwrap().child.id().to_string();
+        let service = self.pid().to_string();
         let children = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
             let pid = entry.ok()?.file_name().to_str()?.parse::<u32>().ok()?;
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

@@ -19,6 +19,7 @@ mod handshakes;
 mod house;
 mod jwt;
 mod keys;
+mod large;
 mod life;
 mod pretend;
 mod profiles;

@@ -363,3 +363,22 @@ fn ca_params(name: &str) -> CertificateParams {
 fn ca_params_named_as(certificate: &Certificate) -> CertificateParams {
     ca_params(certificate.subject().common_name().unwrap())
 }
+
+#[test]
+fn a_known_certificate_is_not_parsed_again() {
+    let (leaf, ca) = (
+        include_str!("tests/fixtures/pss_leaf.pem"),
+        include_str!("tests/fixtures/pss_ca.pem"),
+    );
+    let text = format!("{leaf}{ca}");
+    let mut known = KnownCertificates::default();
+    known.add(&fixture(ca).unwrap());
+    let first = known.chain_from_pem(text.as_bytes()).unwrap();
+    assert_eq!(first, Certificate::chain_from_pem(text.as_bytes()).unwrap());
+    let again = known.chain_from_pem(text.as_bytes()).unwrap();
+    for (first, again) in first.iter().zip(&again) {
+        assert!(std::ptr::eq(first.der(), again.der()), "shared");
+    }
+    let bad = known.chain_from_pem(b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----");
+    assert_eq!(bad, Err(CertificateError::Malformed));
+}

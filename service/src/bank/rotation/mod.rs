@@ -12,8 +12,6 @@ pub mod canary;
 pub mod compromise;
 pub mod evidence;
 pub mod moving;
-#[cfg(test)]
-mod numbers;
 pub mod plan;
 pub mod preview;
 pub mod progress;

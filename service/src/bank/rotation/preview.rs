@@ -43,7 +43,7 @@ impl Registry {
 }
 
 /// What must happen when with a credential.
-pub(crate) fn steps(
+pub fn steps(
     snapshot: &Snapshot,
     credential: &Credential,
     qtsp_lead_days: u32,
