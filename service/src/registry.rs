@@ -40,8 +40,6 @@ pub struct Registry {
     /// What enrolments did, counted.
     pub(crate) enrolling: enrolment::Meter,
     pub(crate) revocation: Arc<Revocations>,
-    /// Told when an enrolment begins.
-    pub(crate) submitted: Arc<Notify>,
     /// Told when an approved change may be due.
     pub(crate) approved: Arc<Notify>,
     turn: Arc<Mutex<()>>,
@@ -91,7 +89,6 @@ impl Registry {
             enrollers: Arc::default(),
             enrolling: enrolment::Meter::default(),
             revocation: Arc::default(),
-            submitted: Arc::default(),
             approved: Arc::default(),
             turn: Arc::default(),
         }

@@ -95,6 +95,5 @@ pub async fn wake(registry: Registry) {
     let mut changed = registry.world.subscribe();
     while changed.changed().await.is_ok() {
         registry.approved.notify_one();
-        registry.submitted.notify_one();
     }
 }

@@ -16,6 +16,8 @@ use sealkeep_sandbox::qtsp::{CmpDesk, CmpServer};
 use crate::house::{House, OFFICER, SECOND, bank, payment, write_pin};
 use crate::watch::{sample, scrape_until};
 
+/// What is said of an enrolment before its first step has ended.
+const NOT_SENT: &str = "not sent yet";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A house with enrollers for servers that are not there yet: their ports.
@@ -143,23 +145,23 @@ impl House {
         Ok(answer.enrolment.unwrap())
     }
 
+    /// The newest first.
+    async fn enrolments(&self) -> Vec<v1::Enrolment> {
+        let request = v1::ListEnrolmentsRequest::default();
+        let officer = self.connect(OFFICER);
+        let answer = officer.call(request, async |channel, request| {
+            EnrolmentServiceClient::new(channel)
+                .list_enrolments(request)
+                .await
+        });
+        answer.await.unwrap().enrolments
+    }
+
     /// Waits until the newest enrolment is as wanted.
     async fn enrolment(&self, wanted: impl Fn(&v1::Enrolment) -> bool) -> v1::Enrolment {
         let begun = Instant::now();
         loop {
-            let answer = self
-                .connect(OFFICER)
-                .call(
-                    v1::ListEnrolmentsRequest::default(),
-                    async |channel, request| {
-                        EnrolmentServiceClient::new(channel)
-                            .list_enrolments(request)
-                            .await
-                    },
-                )
-                .await
-                .unwrap();
-            let newest = answer.enrolments[0].clone();
+            let newest = self.enrolments().await.swap_remove(0);
             if wanted(&newest) {
                 return newest;
             }
@@ -222,6 +224,23 @@ async fn an_exchange_that_the_server_has_begun_goes_on_after_a_crash() {
         .enrolment(|e| e.state() != EnrolmentState::Pending)
         .await;
     assert_eq!(done.state(), EnrolmentState::Installed, "{done:?}");
+}
+
+#[tokio::test]
+async fn a_qtsp_that_does_not_answer_keeps_no_other_one_waiting() {
+    let (house, port) = house();
+    for name in ["seal", "other"] {
+        let enrolled = house.enrol(name, Purpose::Seal, KeyAlgorithm::EcP256);
+        enrolled.await.unwrap();
+    }
+    // It is reached, and says nothing.
+    let _silent = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    house.submit("seal", "right").await.unwrap();
+    house.submit("other", "by-hand").await.unwrap();
+    house
+        .enrolment(|e| e.enroller == "by-hand" && e.detail != NOT_SENT)
+        .await;
+    assert_eq!(house.enrolments().await[1].detail, NOT_SENT);
 }
 
 #[tokio::test]

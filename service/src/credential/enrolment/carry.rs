@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use sealkeep_cmp::request::Reason;
 use serde_json::json;
@@ -17,7 +18,7 @@ use crate::clock;
 use crate::credential::CredentialError;
 use crate::credential::csr::armour;
 use crate::domain::{
-    Credential, Enrolment, EnrolmentState, RevocationReason, Version, VersionState, Wish,
+    Credential, Enrolment, EnrolmentState, Name, RevocationReason, Version, VersionState, Wish,
 };
 use crate::registry::{ChangeError, Registry};
 use crate::world::Snapshot;
@@ -58,12 +59,15 @@ fn standing<'a>(snapshot: &'a Snapshot, enrolment: &Enrolment) -> Standing<'a> {
 }
 
 impl Registry {
-    /// Takes every step that is due; answers when the next one is.
-    async fn take_steps(&self) -> Result<Option<Timestamp>, ChangeError> {
+    /// Takes every step that is due on this way to a QTSP; answers when the next one is. `None` is for what was asked
+    /// for on a way that is not configured any more.
+    async fn take_steps(&self, way: Option<&Name>) -> Result<Option<Timestamp>, ChangeError> {
         let mut next: Option<Timestamp> = None;
         let all = self.world.store().unsettled_enrolments().await?;
         for enrolment in all {
-            if enrolment.state != EnrolmentState::Pending {
+            let asked = self.enrollers.get_key_value(&enrolment.enroller);
+            let is_ours = asked.map(|(name, _)| name) == way;
+            if !is_ours || enrolment.state != EnrolmentState::Pending {
                 continue;
             }
             let settled = !matches!(
@@ -105,11 +109,7 @@ impl Registry {
             Ok(Some(Progress::Revoked)) => ended(enrolment, EnrolmentState::Revoked, "revoked"),
             Err(error) => after(enrolment, Err(error), now),
         };
-        if !self.world.store().step_enrolment(&done).await? {
-            // Withdrawn while the step was under way.
-            let state = EnrolmentState::Withdrawn;
-            return Ok(Enrolment { state, ..done });
-        }
+        // What the QTSP has said is true whether or not it is wanted still, and recorded before anybody sees it.
         let event = match done.state {
             EnrolmentState::Failed => Some(Event::EnrolmentFailed),
             EnrolmentState::Revoked => Some(Event::EnrolmentRevoked),
@@ -120,6 +120,11 @@ impl Registry {
             let data = json!({ "version": done.version.to_string(), "why": done.detail });
             let who = Some(done.author.as_str());
             self.audit.append(event, who, data).await?;
+        }
+        if !self.world.store().step_enrolment(&done).await? {
+            // Withdrawn while the step was under way.
+            let state = EnrolmentState::Withdrawn;
+            return Ok(Enrolment { state, ..done });
         }
         if done.state != EnrolmentState::Pending {
             // What is open is part of the snapshot.
@@ -222,11 +227,16 @@ fn ended(mut enrolment: Enrolment, state: EnrolmentState, how: &str) -> Enrolmen
     enrolment
 }
 
-/// Takes the steps of enrolments when they are due. Never ends.
+/// Takes the steps of enrolments when they are due; a QTSP that answers slowly keeps no other one waiting. Never ends.
 pub async fn carry_on(registry: Registry) {
+    let ways = registry.enrollers.keys().map(Some).chain([None]);
+    join_all(ways.map(|way| carry_on_by(&registry, way))).await;
+}
+
+async fn carry_on_by(registry: &Registry, way: Option<&Name>) {
     let mut changed = registry.world.subscribe();
     loop {
-        let next = registry.take_steps().await.unwrap_or_else(|error| {
+        let next = registry.take_steps(way).await.unwrap_or_else(|error| {
             tracing::error!(%error, "enrolments cannot go on");
             None
         });
@@ -237,8 +247,7 @@ pub async fn carry_on(registry: Registry) {
         let until = clock::monotonic() + Duration::from_millis(wait_ms.unsigned_abs());
         tokio::select! {
             () = tokio::time::sleep_until(until.into()) => {}
-            () = registry.submitted.notified() => {}
-            // A certificate may have been installed by hand.
+            // Something was submitted, or a certificate installed by hand.
             Ok(()) = changed.changed() => {}
         }
     }

@@ -90,7 +90,6 @@ impl Registry {
         let write = self.world.store().put_enrolment(&enrolment);
         self.change(who, Event::CredentialSubmit, data, write)
             .await?;
-        self.submitted.notify_one();
         Ok(enrolment)
     }
 
