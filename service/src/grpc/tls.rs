@@ -71,12 +71,7 @@ impl TlsService for Api {
             handshake,
             message.verification,
         )?;
-        let Released {
-            signed,
-            audit_record,
-            ..
-        } = self.tls(&caller, input, deadline).await?;
-        let signature = signed.signature().to_vec();
+        let (signature, audit_record) = self.tls(&caller, input, deadline).await?;
         Ok(Response::new(v1::SignTls13Response {
             signature,
             audit_record,
@@ -100,12 +95,7 @@ impl TlsService for Api {
             handshake,
             message.verification,
         )?;
-        let Released {
-            signed,
-            audit_record,
-            ..
-        } = self.tls(&caller, input, deadline).await?;
-        let signature = signed.signature().to_vec();
+        let (signature, audit_record) = self.tls(&caller, input, deadline).await?;
         Ok(Response::new(v1::SignTls12Response {
             signature,
             audit_record,
@@ -114,14 +104,20 @@ impl TlsService for Api {
 }
 
 impl Api {
+    /// The signature, and where the log has it.
     async fn tls(
         &self,
         caller: &CallerName,
         input: TlsInput,
         deadline: std::time::Instant,
-    ) -> Result<Released, Status> {
+    ) -> Result<(Vec<u8>, String), Status> {
         let released = self.0.signing.tls(caller, input, deadline).await;
-        released.map_err(|error| status_of(&error))
+        let Released {
+            signed,
+            audit_record,
+            ..
+        } = released.map_err(|error| status_of(&error))?;
+        Ok((signed.signature().to_vec(), audit_record))
     }
 }
 
