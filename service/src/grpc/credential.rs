@@ -272,8 +272,18 @@ impl CredentialService for Api {
         let found = snapshot.credentials.get(message.credential.as_str());
         let found = found
             .ok_or_else(|| status_of(&CredentialError::Unknown(message.credential.clone())))?;
-        let credential = Some(wire::credential(found));
-        Ok(Response::new(v1::GetCredentialResponse { credential }))
+        let rules = self.0.registry.revocation.rules();
+        let issued = found.versions.iter().filter_map(|v| v.issued.as_ref());
+        let revocations = issued.filter_map(|issued| {
+            let leaf = issued.leaf();
+            let known = snapshot.revocations.get(&leaf.sha256())?;
+            let until = rules.of(issued.environment).counts_until(known);
+            Some(wire::revocation(leaf, known, until))
+        });
+        Ok(Response::new(v1::GetCredentialResponse {
+            credential: Some(wire::credential(found)),
+            revocations: revocations.collect(),
+        }))
     }
 
     async fn list_credentials(

@@ -27,7 +27,7 @@ pub(super) use credential::{credential, finding, replica, version};
 pub(super) use harmless::{harmless_out, seen, verified_out};
 pub(super) use key::attestation;
 pub(super) use page::{page, page_size};
-pub(super) use revocation::looked;
+pub(super) use revocation::{looked, revocation};
 pub(super) use rotation::{bank_progress, event, plan_step};
 pub(super) use trust::{trust_basis, trusted_list, trusted_service};
 pub(super) use watch::{alert, expiry};

@@ -54,6 +54,20 @@ impl House {
             .await
     }
 
+    /// What is known without asking anybody.
+    async fn revocations(&self, credential: &str) -> Vec<v1::CertificateRevocation> {
+        let request = v1::GetCredentialRequest {
+            credential: credential.to_owned(),
+        };
+        let officer = self.connect(OFFICER);
+        let answer = officer.call(request, async |channel, request| {
+            CredentialServiceClient::new(channel)
+                .get_credential(request)
+                .await
+        });
+        answer.await.unwrap().revocations
+    }
+
     async fn activated(&self, name: &str) -> Result<v1::ActivateVersionResponse, Error> {
         let request = v1::ActivateVersionRequest {
             name: format!("credentials/{name}"),
@@ -140,6 +154,11 @@ async fn a_certificate_revoked_at_the_qtsp_stops_signing_within_one_look() {
     let checked = house.check_revocation("seal/versions/1").await.unwrap();
     let (leaf, issuing) = (&checked.certificates[0], &checked.certificates[1]);
     assert_eq!(leaf.status, "revoked");
+    let known = v1::CertificateRevocation {
+        attempts: Vec::new(),
+        ..leaf.clone()
+    };
+    assert_eq!(house.revocations("seal").await, [known]);
     assert_eq!(leaf.revoke_reason, "privilege-withdrawn");
     assert_eq!(issuing.status, "good");
     assert_eq!(house.records("revocation.found").await.len(), 1);

@@ -19,8 +19,8 @@ use clap::Subcommand;
 use enrol::{Enrol, csr};
 use sealkeep_client::v1::credential_service_client::CredentialServiceClient;
 use sealkeep_client::v1::{
-    ActivateVersionRequest, Credential, Finding, GetCredentialRequest, InstallCertificateRequest,
-    ListCredentialsRequest,
+    ActivateVersionRequest, CertificateRevocation, Credential, Finding, GetCredentialRequest,
+    InstallCertificateRequest, ListCredentialsRequest, Version,
 };
 use sealkeep_client::{Sealkeep, clock};
 use serde_json::{Value, json};
@@ -295,11 +295,20 @@ async fn show(sealkeep: &Sealkeep, name: String) -> Result<Report, Failure> {
         )
         .await?;
     let credential = answer.credential.unwrap_or_default();
+    let said = |version: &Version| {
+        let certificate = version.certificate.as_ref()?;
+        let of_it = |one: &&CertificateRevocation| one.sha256 == certificate.sha256;
+        answer.revocations.iter().find(of_it)
+    };
     let now = clock::now();
     let mut text = format!("{}, {}\n", credential.name, purpose(credential.purpose));
     for version in &credential.versions {
         text.push('\n');
-        text.push_str(&details(version, now));
+        text.push_str(&details(version, said(version), now));
     }
-    Ok(Report::new(text, to_json(&credential)))
+    let mut json = to_json(&credential);
+    for (at, version) in credential.versions.iter().enumerate() {
+        json["versions"][at]["revocation"] = json!(said(version).map(revocation::to_json));
+    }
+    Ok(Report::new(text, json))
 }

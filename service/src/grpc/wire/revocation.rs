@@ -1,18 +1,35 @@
 //! What issuers say about certificates.
 
+use jiff::Timestamp;
+use sealkeep_profiles::certificate::Certificate;
 use sealkeep_proto::v1;
 
 use super::time;
 use crate::credential::revocation::{Attempt, Looked, Skipped};
+use crate::domain::Revocation;
 
+/// What everybody who was asked just now said.
 pub(in crate::grpc) fn looked(looked: &Looked) -> v1::CertificateRevocation {
-    let (certificate, known) = (&looked.certificate, &looked.known);
+    let attempts = looked.asked.attempts.iter().map(attempt);
+    v1::CertificateRevocation {
+        attempts: attempts
+            .chain(looked.asked.skipped.iter().map(skipped))
+            .collect(),
+        ..revocation(&looked.certificate, &looked.known, looked.counts_until)
+    }
+}
+
+/// What is known of a certificate.
+pub(in crate::grpc) fn revocation(
+    certificate: &Certificate,
+    known: &Revocation,
+    counts_until: Timestamp,
+) -> v1::CertificateRevocation {
     let status = known
         .statement
         .as_ref()
         .map(|(said, _)| said.status.as_str());
     let revoked = known.revoked();
-    let attempts = looked.asked.attempts.iter().map(attempt);
     v1::CertificateRevocation {
         subject: certificate.subject().rfc2253(),
         serial_number: certificate.serial_hex(),
@@ -20,10 +37,8 @@ pub(in crate::grpc) fn looked(looked: &Looked) -> v1::CertificateRevocation {
         status: status.unwrap_or_default().to_owned(),
         revoke_time: revoked.map(|(at, _)| time(at)),
         revoke_reason: revoked.map_or("", |(_, reason)| reason.as_str()).to_owned(),
-        count_until_time: Some(time(looked.counts_until)),
-        attempts: attempts
-            .chain(looked.asked.skipped.iter().map(skipped))
-            .collect(),
+        count_until_time: Some(time(counts_until)),
+        attempts: Vec::new(),
     }
 }
 

@@ -71,7 +71,26 @@ fn report(answer: &CheckRevocationResponse) -> Report {
 }
 
 fn row(one: &CertificateRevocation) -> [String; 4] {
-    let status = match (one.status.as_str(), one.revoke_time) {
+    [
+        status(one),
+        rfc3339(counts_until(one)),
+        one.serial_number.clone(),
+        one.subject.clone(),
+    ]
+}
+
+/// What its issuer said of a certificate, in a line.
+pub(super) fn line(one: &CertificateRevocation) -> String {
+    match counts_until(one) {
+        Some(until) if !one.status.is_empty() => {
+            format!("{}, counts until {}", status(one), rfc3339(Some(until)))
+        }
+        _ => status(one),
+    }
+}
+
+fn status(one: &CertificateRevocation) -> String {
+    match (one.status.as_str(), one.revoke_time) {
         ("", _) => "no answer yet".to_owned(),
         ("revoked", Some(at)) => format!(
             "revoked {} ({})",
@@ -79,19 +98,16 @@ fn row(one: &CertificateRevocation) -> [String; 4] {
             one.revoke_reason
         ),
         (status, _) => status.to_owned(),
-    };
-    // What is revoked stays so.
-    let until = one.count_until_time.filter(|_| one.status != "revoked");
-    let until = until.and_then(|at| time(at.seconds, at.nanos));
-    [
-        status,
-        rfc3339(until),
-        one.serial_number.clone(),
-        one.subject.clone(),
-    ]
+    }
 }
 
-fn to_json(one: &CertificateRevocation) -> Value {
+/// What is revoked stays so.
+fn counts_until(one: &CertificateRevocation) -> Option<Timestamp> {
+    let until = one.count_until_time.filter(|_| one.status != "revoked")?;
+    time(until.seconds, until.nanos)
+}
+
+pub(super) fn to_json(one: &CertificateRevocation) -> Value {
     json!({
         "subject": one.subject,
         "serial_number": one.serial_number,
@@ -115,4 +131,34 @@ fn attempt_json(one: &RevocationAttempt) -> Value {
         "detail": one.detail,
         "next_update_time": next_update,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_until_when_a_word_counts() {
+        let at = |text: &str| {
+            let at: Timestamp = text.parse().unwrap_or_default();
+            let (seconds, nanos) = (at.as_second(), 0);
+            prost_types::Timestamp { seconds, nanos }
+        };
+        let said = |status: &str| CertificateRevocation {
+            status: status.to_owned(),
+            revoke_time: (status == "revoked").then(|| at("2026-11-02T08:00:00Z")),
+            revoke_reason: "superseded".to_owned(),
+            count_until_time: Some(at("2026-12-01T08:00:00Z")),
+            ..CertificateRevocation::default()
+        };
+        assert_eq!(
+            line(&said("good")),
+            "good, counts until 2026-12-01T08:00:00Z"
+        );
+        assert_eq!(
+            line(&said("revoked")),
+            "revoked 2026-11-02T08:00:00Z (superseded)"
+        );
+        assert_eq!(line(&said("")), "no answer yet");
+    }
 }

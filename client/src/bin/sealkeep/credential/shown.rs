@@ -2,11 +2,13 @@
 //!
 //! In: wire messages. Out: tables and values. Never: a call; never protection of a key left unsaid.
 
+use super::revocation::line;
 use crate::report::{pairs, printable, table};
 use crate::words::{environment, key_origin, left, purpose, rfc3339, short, state, time};
 use jiff::Timestamp;
 use sealkeep_client::v1::{
-    CertificateSummary, Credential, KeyOrigin, KeyProtection, TrustBasis, Version,
+    CertificateRevocation, CertificateSummary, Credential, KeyOrigin, KeyProtection, TrustBasis,
+    Version,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +47,11 @@ pub(super) fn versions_table(credentials: &[Credential], now: Timestamp) -> Stri
     )
 }
 
-pub(super) fn details(version: &Version, now: Timestamp) -> String {
+pub(super) fn details(
+    version: &Version,
+    revocation: Option<&CertificateRevocation>,
+    now: Timestamp,
+) -> String {
     let created = version
         .create_time
         .and_then(|created| time(created.seconds, created.nanos));
@@ -83,6 +89,9 @@ pub(super) fn details(version: &Version, now: Timestamp) -> String {
             ("authority", certificate.nca_id.clone()),
             ("SHA-256", certificate.sha256.clone()),
         ]);
+    }
+    if let Some(revocation) = revocation {
+        rows.push(("revocation", line(revocation)));
     }
     pairs(&rows)
 }
