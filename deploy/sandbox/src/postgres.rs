@@ -135,11 +135,9 @@ impl Postgres {
     /// It is gone.
     pub fn signal(&self, signal: &str) -> anyhow::Result<()> {
         let pid = self.server.id().to_string();
-        for mut command in [Command::new("pkill"), Command::new("kill")] {
-            let parent = (command.get_program() == "pkill").then_some("-P");
-            let status = command.arg(signal).args(parent).arg(&pid).status()?;
-            ensure!(status.success(), "{command:?}: {status}");
-        }
+        let children = Command::new("pkill").args([signal, "-P", &pid]).status()?;
+        let server = Command::new("kill").args([signal, &pid]).status()?;
+        ensure!(children.success() && server.success(), "{signal}: gone");
         Ok(())
     }
 
