@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::approval::ApprovalRules;
 use crate::audit::{AuditError, AuditLog, Event};
@@ -40,8 +40,6 @@ pub struct Registry {
     /// What enrolments did, counted.
     pub(crate) enrolling: enrolment::Meter,
     pub(crate) revocation: Arc<Revocations>,
-    /// Told when an approved change may be due.
-    pub(crate) approved: Arc<Notify>,
     turn: Arc<Mutex<()>>,
 }
 
@@ -89,7 +87,6 @@ impl Registry {
             enrollers: Arc::default(),
             enrolling: enrolment::Meter::default(),
             revocation: Arc::default(),
-            approved: Arc::default(),
             turn: Arc::default(),
         }
     }

@@ -13,7 +13,6 @@ use crate::backend::KeyRef;
 use crate::backend::tokens::Tokens;
 use crate::clock;
 use crate::domain::{Version, VersionState};
-use crate::registry::Registry;
 use crate::store::Store;
 use crate::world::{Snapshot, World, WorldError};
 
@@ -87,13 +86,5 @@ pub async fn lead(store: Store, begin: impl Fn() -> JoinSet<()>) {
             Err(error) => tracing::error!(%error, "whether this replica leads is not known"),
         }
         tokio::time::sleep(Duration::from_millis(PAUSE_MS)).await;
-    }
-}
-
-/// Wakes the leader's tasks when another replica has left them something to do.
-pub async fn wake(registry: Registry) {
-    let mut changed = registry.world.subscribe();
-    while changed.changed().await.is_ok() {
-        registry.approved.notify_one();
     }
 }

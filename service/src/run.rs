@@ -213,7 +213,6 @@ fn once(registry: &Registry, watch: &Watch) -> impl Fn() -> JoinSet<()> + use<> 
         tasks.spawn(approval::carry_out_when_due(registry.clone()));
         tasks.spawn(settle::settle_when_due(registry.clone()));
         tasks.spawn(revocation::keep_asking(registry.clone()));
-        tasks.spawn(replica::wake(registry.clone()));
         watch.deliver_in(&mut tasks);
         tasks
     }

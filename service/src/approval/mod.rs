@@ -211,7 +211,6 @@ impl Registry {
         let write = store.advance_approval(from, &approval, None);
         self.change(who, event, data, write).await?;
         self.carry_out_if_due(&mut approval).await?;
-        self.approved.notify_one();
         Ok(approval)
     }
 
@@ -281,6 +280,7 @@ impl Registry {
 
 /// Carries out approved changes when their delay is over, and at start what a crash left half done. Never ends.
 pub async fn carry_out_when_due(registry: Registry) {
+    let mut changed = registry.world.subscribe();
     loop {
         let next = registry.carry_out_due().await;
         let next = next.unwrap_or_else(|error| {
@@ -294,7 +294,8 @@ pub async fn carry_out_when_due(registry: Registry) {
         let until = clock::monotonic() + Duration::from_secs(wait_s.unsigned_abs());
         tokio::select! {
             () = tokio::time::sleep_until(until.into()) => {}
-            () = registry.approved.notified() => {}
+            // Something may have been approved.
+            Ok(()) = changed.changed() => {}
         }
     }
 }
