@@ -70,7 +70,7 @@ pub enum Finding {
     NcaNameEmpty,
     /// The NCA identifier is empty.
     NcaIdEmpty,
-    /// The NCA identifier is not `CC-XXXXXXXX` (GEN-5.2.3-2).
+    /// The NCA identifier is not a country, a hyphen and two to eight capital letters (GEN-5.2.3-2).
     NcaIdSyntax,
     /// The NCA identifier is not the one inside the organizationIdentifier.
     NcaIdVsOrgIdMismatch,

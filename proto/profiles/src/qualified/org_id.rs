@@ -27,7 +27,7 @@ pub(super) fn check(psd2: &Psd2Statement, org_id: Option<&str>, findings: &mut V
     }
 }
 
-/// `CC-XXXXXXXX`: two capital letters, hyphen, two to eight capital letters.
+/// `DE-BAFIN`: two capital letters, hyphen, two to eight capital letters (TS 119 495 GEN-5.2.3-2).
 fn is_nca_id(text: &str) -> bool {
     text.split_once('-').is_some_and(|(country, nca)| {
         country.len() == 2
