@@ -243,6 +243,17 @@ faulty_case!(a_token_that_signs_wrongly_makes_no_key_ready, hsm, faulty => {
     }
 });
 
+faulty_case!(a_spoilt_self_test_loses_no_key, hsm, faulty => {
+    let backend = faulty.start(hsm);
+    let made = generate(&backend, KeySpec::EcP256);
+    let spoilt = "{ fn = 'C_Sign', output = 'corrupt', count = 2 }";
+    faulty.script(&format!("rule = [{spoilt}]"));
+    assert!(adopt(&backend, &made.key).outcome.is_ok());
+    // The handle is lost, the key is found again and must prove itself.
+    faulty.script(&format!("rule = [{{ fn = 'C_SignInit', rv = 'CKR_KEY_HANDLE_INVALID', count = 1 }}, {spoilt}]"));
+    assert!(verifies(&made, SCHEME, b"m", &sign(&backend, &made.key, SCHEME, b"m").unwrap()));
+});
+
 faulty_case!(a_key_under_another_id_is_not_the_pinned_key, hsm, faulty => {
     let backend = faulty.start(hsm);
     let [one, other] = [(); 2].map(|()| generate(&backend, KeySpec::EcP256).key);
