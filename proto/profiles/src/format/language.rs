@@ -68,3 +68,33 @@ impl Language {
 fn is_token_byte(byte: u8) -> bool {
     std::str::from_utf8(&[byte]).is_ok_and(is_token)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_the_language() {
+        for (bytes, language) in [
+            (&b"(request-target): post /"[..], Some(Language::Cavage)),
+            (b"digest: SHA-256=", Some(Language::Cavage)),
+            (b"\"@method\": POST", Some(Language::HttpMessage)),
+            (b"eyJhbGciOiJQUzI1NiJ9.", Some(Language::Jws)),
+            (&[b' '; 64], Some(Language::CertificateVerify)),
+            (&[0x30, 0x82, 0x01], Some(Language::CertificationRequest)),
+            (
+                &[0x30, 0x20, 0x02, 0x01],
+                Some(Language::CertificationRequest),
+            ),
+            // A header may have the name `0`, or begin with it.
+            (b"0: a", Some(Language::Cavage)),
+            (b"09: a", Some(Language::Cavage)),
+            (&[0x30, 0x20, 0x01], Some(Language::Cavage)),
+            (b" ", None),
+            (b"\xff", None),
+            (b"", None),
+        ] {
+            assert_eq!(Language::of(bytes), language, "{bytes:02x?}");
+        }
+    }
+}

@@ -271,6 +271,16 @@ fn host_is_the_authority_also_when_nobody_sent_it() {
     assert_eq!(outline(&named, &get(&[])).unwrap().0, "Host: bank.example");
 }
 
+/// Whoever sends a request writes `Host` first (RFC 9112 section 3.2).
+#[test]
+fn host_that_nobody_sent_comes_first_in_the_order_of_sending() {
+    let profile = with("signed = [\"accept\", \"date\", \"host\"]\norder = \"sent\"");
+    let sent = [("Date", VECTOR_DATE), ("Accept", "a/b")];
+    let (string, _) = outline(&profile, &get(&sent)).unwrap();
+    let expected = format!("host: bank.example\ndate: {VECTOR_DATE}\naccept: a/b");
+    assert_eq!(string, expected);
+}
+
 #[test]
 fn the_authority_may_stand_in_a_header_of_its_own() {
     let parameters = "signed = [\"x-originating-host\"]\nauthority_header = \"X-Originating-Host\"";

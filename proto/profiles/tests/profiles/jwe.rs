@@ -191,10 +191,39 @@ fn every_content_encryption_opens_only_what_it_sealed() {
     }
 }
 
+/// Who encrypts by `ECDH-ES` without the names of the parties has the key by one call.
+#[test]
+fn the_agreed_key_seals_what_its_secret_opens() {
+    let (token, sender) = (Seal::p256(), Seal::p256());
+    let token = token.certificate.public_key();
+    let epk = sender.certificate.public_key().jwk();
+    for encryption in ContentEncryption::ALL {
+        let key = encryption.agreed_key(&[3; 32]);
+        let header = json!({ "alg": "ECDH-ES", "enc": encryption.name(), "epk": epk });
+        let jwe = sealed_under(&header, &[], encryption, &key, b"what the TPP says");
+        let open = |secret: &[u8]| {
+            let jwe = Jwe::parse(&jwe, token).unwrap();
+            jwe.decrypt(Some(secret), &RANDOM)
+        };
+        assert_eq!(open(&[3; 32]).unwrap().as_slice(), b"what the TPP says");
+        assert!(open(&[4; 32]).is_err());
+    }
+}
+
 /// A JWE as a sender makes it, with the key given: only the key management is left to the token.
 fn sealed(encryption: ContentEncryption, key: &[u8], plaintext: &[u8]) -> String {
-    let header = json!({"alg": "RSA-OAEP", "enc": encryption.name()}).to_string();
-    let protected = URL_SAFE_NO_PAD.encode(header);
+    let header = json!({"alg": "RSA-OAEP", "enc": encryption.name()});
+    sealed_under(&header, &[1; 256], encryption, key, plaintext)
+}
+
+fn sealed_under(
+    header: &Value,
+    encrypted_key: &[u8],
+    encryption: ContentEncryption,
+    key: &[u8],
+    plaintext: &[u8],
+) -> String {
+    let protected = URL_SAFE_NO_PAD.encode(header.to_string());
     let (iv, ciphertext, tag) = match encryption {
         ContentEncryption::A128Gcm | ContentEncryption::A256Gcm => {
             use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -229,7 +258,7 @@ fn sealed(encryption: ContentEncryption, key: &[u8], plaintext: &[u8]) -> String
         }
     };
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-    let encrypted_key = text(&[1; 256]);
+    let encrypted_key = text(encrypted_key);
     format!(
         "{protected}.{encrypted_key}.{}.{}.{}",
         text(&iv),

@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         Ok(self
             .take(2)?
             .iter()
-            .fold(0, |value, octet| value << 8 | u16::from(*octet)))
+            .fold(0, |value, octet| value * 256 + u16::from(*octet)))
     }
 
     /// A vector whose length is written in one octet.
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         let prefix = self.take(prefix)?;
         let len = prefix
             .iter()
-            .fold(0, |value, octet| value << 8 | usize::from(*octet));
+            .fold(0, |value, octet| value * 256 + usize::from(*octet));
         self.take(len)
     }
 

@@ -301,6 +301,13 @@ fn names_fields_that_are_missing_malformed_or_anothers() {
             "sha-256=:7NS+sH1InNyZm6fEDl2G0uQz48UkirCM82ioXJP7gEA=:, md5=:AAAA:",
             "SIGNATURE_INVALID",
         ),
+        // Both digests are true.
+        (
+            "content-digest",
+            "sha-256=:7NS+sH1InNyZm6fEDl2G0uQz48UkirCM82ioXJP7gEA=:, \
+             sha-512=:HYodOAKCwv1JFD59AXtVCGrzwO28gUtqufKyrQka800B8oIbe1z2VvTh9rPoQ5fRryDmchlcNLfYHsBNkJOslA==:",
+            "SIGNATURE_INVALID",
+        ),
     ] {
         let change = |headers: &mut Lines| replace(headers, name, |_| value.to_owned());
         assert_eq!(reason(change), reason_word, "{name}: {value}");

@@ -24,7 +24,7 @@ fn an_obie_request_object_carries_the_intent() {
 #[test]
 fn refuses_request_objects_that_are_not_fit() {
     type Change = fn(&mut RequestObject);
-    let cases: [(&str, Change, &str, &str); 20] = [
+    let cases: [(&str, Change, &str, &str); 22] = [
         (
             "fapi-2",
             |r| r.response_type = "code id_token".into(),
@@ -82,6 +82,18 @@ fn refuses_request_objects_that_are_not_fit() {
         (
             "fapi-2",
             |r| r.scope = Some("a  b".into()),
+            "CLAIM_INVALID",
+            "scope",
+        ),
+        (
+            "fapi-2",
+            |r| r.scope = Some("a\"b".into()),
+            "CLAIM_INVALID",
+            "scope",
+        ),
+        (
+            "fapi-2",
+            |r| r.scope = Some("a\\b".into()),
             "CLAIM_INVALID",
             "scope",
         ),

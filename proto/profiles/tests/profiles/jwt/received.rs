@@ -172,3 +172,26 @@ fn the_claims_of_an_obie_request_object_are_the_intent_and_nothing_else() {
         assert_eq!(with(change), Err(refused.to_owned()), "{index}");
     }
 }
+
+/// RFC 7636 section 4.3: neither means anything without the other.
+#[test]
+fn a_challenge_and_its_method_come_together() {
+    let (profile, seal) = (profile("obuk-oauth"), Seal::rsa());
+    let object = RequestObject {
+        code_challenge: Some(CHALLENGE.into()),
+        ..uk_authorization()
+    };
+    let made = token(profile, &object_of(object), &seal);
+    let with = |change: &dyn Fn(&mut Map<String, Value>)| {
+        let changed = resigned(&made, &seal, |_, claims| change(claims));
+        verdict(profile, JwtKind::RequestObject, &changed, &seal).map(drop)
+    };
+    let missing = |name: &str| Err(format!("CLAIM_MISSING claim {name} is missing"));
+    assert_eq!(with(&|_| {}), Ok(()));
+    for name in ["code_challenge", "code_challenge_method"] {
+        let found = with(&|claims| drop(claims.remove(name)));
+        assert_eq!(found, missing(name));
+    }
+    let plain = with(&|claims| claims["code_challenge_method"] = json!("plain"));
+    assert!(plain.unwrap_err().starts_with("CLAIM_INVALID"));
+}
