@@ -180,3 +180,19 @@ fn obuk_names_the_media_type_of_a_file_payment() {
     let json = String::from_utf8(json).unwrap();
     assert!(json.contains(r#""cty":"text/xml""#), "{json}");
 }
+
+#[test]
+fn what_is_no_media_type_is_named() {
+    for value in ["json", "/json", "text/", "te xt/xml", "text/x ml", ";"] {
+        let headers = [("Content-Type", value)];
+        let request = request("POST", "/pisp/file-payment-consents", &headers, b"<x/>");
+        let refusal = profile("obuk-3.1.4")
+            .prepare(&request, &example_tpp(), &obuk_settings(), vector_time())
+            .unwrap_err();
+        assert_eq!(
+            (refusal.reason(), &*refusal.field()),
+            ("HEADER_MALFORMED", "headers[\"content-type\"]"),
+            "{value}"
+        );
+    }
+}

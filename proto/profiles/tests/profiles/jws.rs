@@ -180,6 +180,26 @@ fn members_are_numbers_texts_and_key_ids() {
     );
 }
 
+/// Unless the profile says otherwise, clocks agree within 10 seconds.
+#[test]
+fn a_time_of_signing_lies_at_most_10_seconds_ahead() {
+    let member = "{ name = \"iat\", from = \"issued-at\" },";
+    let (seal, profile) = (Seal::rsa(), jws("detached", "", member));
+    let prepared = profile
+        .prepare_jws(b"[]", &seal.certificate, &no_settings(), vector_time())
+        .unwrap();
+    let signed = seal.finish(prepared);
+    let verified_ahead_of = |seconds| {
+        let (jws, certificate) = (signed.jws().unwrap(), &seal.certificate);
+        let now = vector_time() - jiff::SignedDuration::from_secs(seconds);
+        verify::jws(&profile, jws, Some(b"[]"), certificate, &no_settings(), now)
+            .map(drop)
+            .map_err(|error| error.reason())
+    };
+    assert_eq!(verified_ahead_of(10), Ok(()));
+    assert_eq!(verified_ahead_of(11), Err("STALE"));
+}
+
 #[test]
 fn the_certificate_travels_in_its_own_header_and_is_compared() {
     let seal = Seal::rsa();

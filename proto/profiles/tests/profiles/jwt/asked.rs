@@ -179,7 +179,7 @@ fn refuses_request_objects_that_are_not_fit() {
 #[test]
 fn refuses_registrations_that_are_not_fit() {
     type Change = fn(&mut Registration);
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 9] = [
         (
             |r| r.software_statement = "a.b".into(),
             "software_statement",
@@ -203,6 +203,7 @@ fn refuses_registrations_that_are_not_fit() {
         ),
         (|r| r.grant_types = vec![String::new()], "grant_types"),
         (|r| r.scope = Some("a\tb".into()), "scope"),
+        (|r| r.scope = Some("a  b".into()), "scope"),
     ];
     for (change, field) in cases {
         let mut asked = registration();

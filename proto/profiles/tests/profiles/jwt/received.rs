@@ -195,3 +195,56 @@ fn a_challenge_and_its_method_come_together() {
     let plain = with(&|claims| claims["code_challenge_method"] = json!("plain"));
     assert!(plain.unwrap_err().starts_with("CLAIM_INVALID"));
 }
+
+/// A parameter that the profile has not is unknown, and so is what comes with it.
+#[test]
+fn a_method_without_a_challenge_in_the_profile_is_unknown() {
+    let profile = Profile::from_toml(
+        "name = \"x\"\ntitle = \"x\"\nsource = \"x\"\nconfidence = \"seen\"\n\
+         [settings]\nclient_id = \"c\"\nissuer = \"i\"\n\
+         [jwt]\nschemes = [\"rsa-pss-sha256\"]\n\
+         [jwt.request_object]\naudience = [\"issuer\"]\nlifetime_seconds = 60\n\
+         response_types = [\"code\"]\nrequired = [\"scope\"]\n",
+    );
+    let (profile, seal) = (profile.unwrap(), Seal::rsa());
+    let object = RequestObject {
+        response_type: "code".into(),
+        scope: Some("accounts".into()),
+        ..RequestObject::default()
+    };
+    let made = token(&profile, &object_of(object), &seal);
+    let changed = resigned(&made, &seal, |_, claims| {
+        claims.insert("code_challenge_method".into(), json!("S256"));
+    });
+    let error = verdict(&profile, JwtKind::RequestObject, &changed, &seal).unwrap_err();
+    assert!(error.starts_with("CLAIM_UNKNOWN"), "{error}");
+}
+
+/// RFC 9449 section 4.2: told before it is compared with the request.
+#[test]
+fn the_url_of_a_proof_is_https_without_query() {
+    let seal = Seal::p256();
+    let get = request("GET", "/accounts", &[], b"");
+    let asked = JwtRequest::DpopProof(DpopProof {
+        request: &get,
+        access_token_sha256: None,
+        nonce: None,
+    });
+    let proof = token(profile("fapi-2"), &asked, &seal);
+    for url in [
+        "http://bank.example/accounts",
+        "https://bank.example/accounts?a=1",
+        "https://bank.example/accounts#a",
+    ] {
+        let changed = resigned(&proof, &seal, |_, claims| claims["htu"] = json!(url));
+        let expected = ExpectedProof {
+            request: &get,
+            access_token_sha256: None,
+            nonce: None,
+            age_seconds_max: 30,
+        };
+        let error = verify::dpop_proof(&changed, expected, now()).unwrap_err();
+        let expected = "claim htu is not an https URL without query and fragment";
+        assert_eq!(error.to_string(), expected, "{url}");
+    }
+}
