@@ -26,7 +26,7 @@ use crate::profile::Settings;
 use crate::refusal::Refusal;
 use crate::request::HttpRequest;
 
-use claims::{Claims, Moment, invalid};
+use claims::{Claims, Moment};
 use spec::own;
 
 pub use claims::{JTI_BYTES_MAX, LIFETIME_SECONDS_MAX};
@@ -118,20 +118,16 @@ impl Facts<'_> {
         self.issued + i64::from(lifetime_seconds)
     }
 
-    /// The audience asked for, if the settings allow it; without one the first of the settings.
+    /// The audience asked for, or the first one in the settings. That it is one of the bank's is checked with the other
+    /// claims.
     fn audience(&self, asked: Option<&str>, allowed: &[String]) -> Result<String, Refusal> {
-        let mut known = allowed
-            .iter()
-            .filter(|name| self.settings.get(name).is_some());
-        let Some(asked) = asked else {
-            let first = known.next().or(allowed.first());
-            let name = first.map_or("", String::as_str);
-            return self.settings.require(name).map(str::to_owned);
-        };
-        match known.any(|name| self.settings.get(name) == Some(asked)) {
-            true => Ok(asked.to_owned()),
-            false => Err(invalid("aud", "an audience of the bank's settings")),
+        if let Some(asked) = asked {
+            return Ok(asked.to_owned());
         }
+        let known = |name: &&String| self.settings.get(name).is_some();
+        let name = allowed.iter().find(known).or(allowed.first());
+        let name = name.map_or("", String::as_str);
+        self.settings.require(name).map(str::to_owned)
     }
 }
 
