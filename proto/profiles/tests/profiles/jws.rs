@@ -124,6 +124,30 @@ fn a_header_is_read_up_to_8_kib_and_32_members() {
 }
 
 #[test]
+fn a_header_is_made_up_to_8_kib() {
+    const CHARS_MAX: usize = 8192;
+    let made = |len: usize| {
+        let others = "{\"alg\":\"RS256\",\"x\":\"\"}".len();
+        let text = "x".repeat(len - others);
+        let profile = jws(
+            "compact",
+            "",
+            &format!("{{ name = \"x\", literal = \"{text}\" }},"),
+        );
+        profile
+            .prepare_jws(b"[]", &example_tpp(), &no_settings(), vector_time())
+            .map(|prepared| prepared.outline_jws().unwrap().find('.').unwrap())
+    };
+    let longest = CHARS_MAX / 4 * 3;
+    assert_eq!(made(longest), Ok(CHARS_MAX));
+    let refusal = Refusal::ProtectedHeaderTooLong {
+        len: CHARS_MAX + 2,
+        max: CHARS_MAX,
+    };
+    assert_eq!(made(longest + 1), Err(refusal));
+}
+
+#[test]
 fn members_are_numbers_texts_and_key_ids() {
     let (seal, _) = Seal::below_two_cas();
     let member = "{ name = \"version\", literal = 2 }, { name = \"beta\", literal = false }, \
@@ -131,6 +155,7 @@ fn members_are_numbers_texts_and_key_ids() {
         { name = \"iat\", from = \"issued-at-text\" },";
     let text = table("detached", "iat_age_seconds_max = 30\n", member);
     let profile = custom(&format!("[settings]\ncertificate_url = \"u\"\n{text}")).unwrap();
+    assert_eq!(profile.summary().key_id, "serial-dec, x5u");
     let settings = stet_settings();
     let now = vector_time();
     let prepared = profile

@@ -179,7 +179,7 @@ fn refuses_request_objects_that_are_not_fit() {
 #[test]
 fn refuses_registrations_that_are_not_fit() {
     type Change = fn(&mut Registration);
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 11] = [
         (
             |r| r.software_statement = "a.b".into(),
             "software_statement",
@@ -202,6 +202,22 @@ fn refuses_registrations_that_are_not_fit() {
             "token_endpoint_auth_signing_alg",
         ),
         (|r| r.grant_types = vec![String::new()], "grant_types"),
+        // The statement has it too, so nothing but its scheme is wrong.
+        (
+            |r| {
+                let url = "http://tpp.example/cb";
+                r.redirect_uris = vec![url.into()];
+                r.software_statement = software_statement(&json!({
+                    "software_id": "AORlKI7oUF85BB2WUr7ZK2",
+                    "software_redirect_uris": [url],
+                }));
+            },
+            "redirect_uris",
+        ),
+        (
+            |r| r.token_endpoint_auth_method = Some("private\nkey".into()),
+            "token_endpoint_auth_method",
+        ),
         (|r| r.scope = Some("a\tb".into()), "scope"),
         (|r| r.scope = Some("a  b".into()), "scope"),
     ];
