@@ -210,15 +210,17 @@ fn refuses_a_field_that_is_not_there() {
     );
     let more = "nonce_from = \"x-id\"\n";
     let profile = covering("\"@method\"").replace("[\"created\"]", "[\"created\", \"nonce\"]");
-    let refusal = requests(&format!("{profile}{more}"))
-        .prepare(
-            &get,
-            &Seal::p256().certificate,
-            &no_settings(),
-            vector_time(),
-        )
-        .unwrap_err();
-    assert_eq!(refusal.field(), "headers[\"x-id\"]");
+    for sent in [get, request("GET", "/", &[("X-Id", "")], b"")] {
+        let refusal = requests(&format!("{profile}{more}"))
+            .prepare(
+                &sent,
+                &Seal::p256().certificate,
+                &no_settings(),
+                vector_time(),
+            )
+            .unwrap_err();
+        assert_eq!(refusal.field(), "headers[\"x-id\"]");
+    }
 }
 
 const DIGEST: &str = "[request.http_message.digest]\nhash = \"sha256\"\n";

@@ -292,4 +292,9 @@ fn clocks_may_be_moved_by_a_minute_and_one_audience_has_to_be_set() {
     }
     assert!(load("iat_offset_seconds = -61", both).is_err());
     assert_eq!(load("", both).unwrap().required_settings(), ["client_id"]);
+    let alone = profile("fapi-2").required_settings();
+    assert!(alone.iter().any(|name| name == "issuer"), "{alone:?}");
+    let late = load("iat_offset_seconds = -2", both).unwrap();
+    let made = token(&late, &assertion(), &Seal::rsa());
+    assert_eq!(parts(&made).1["iat"], now().as_second() - 2);
 }

@@ -160,9 +160,12 @@ fn refuses_trailing_bytes_and_every_truncation() {
     }
     let cut = named("handshake message is cut short");
     assert_eq!(refused(&[&message[..], &[0]].concat()), cut);
+    let too_long = named("transcript is longer than 64 KiB");
     let mut long = message;
-    long.resize(TLS12_TRANSCRIPT_BYTES_MAX + 1, 0);
-    assert_eq!(refused(&long), named("transcript is longer than 64 KiB"));
+    long.resize(TLS12_TRANSCRIPT_BYTES_MAX, 0);
+    assert_ne!(refused(&long), too_long);
+    long.push(0);
+    assert_eq!(refused(&long), too_long);
 }
 
 #[test]
@@ -300,6 +303,19 @@ fn refuses_key_exchanges_of_other_groups_and_weak_server_signatures() {
             named(weak),
             "{scheme:04x}"
         );
+    }
+    for offered in [0x0203_u16, 0x0201, 0x0101] {
+        let mut messages = Messages::captured(Key::P256);
+        messages.extensions(AT_CLIENT_HELLO, |list| {
+            let (_, data) = list.iter_mut().find(|(kind, _)| *kind == 13).unwrap();
+            data.extend(offered.to_be_bytes());
+            let codes = u16::try_from(data.len() - 2).unwrap();
+            data[..2].copy_from_slice(&codes.to_be_bytes());
+        });
+        messages.facts().unwrap();
+        *messages.body(AT_SERVER_KEY_EXCHANGE) = body(3, 29, 32, offered, 9);
+        let weak = "ServerKeyExchange signature algorithm was not offered or is weak";
+        assert_eq!(messages.refusal(), named(weak), "{offered:04x}");
     }
     assert_eq!(
         with(body(3, 29, 32, 0x0403, 0)),
