@@ -69,6 +69,8 @@ fn a_member_from_a_setting_is_there_unless_it_is_optional() {
         prepared.map(|prepared| header_of(&prepared.outline_jws().unwrap()))
     };
     let all = obuk_settings();
+    let named = obuk.prepare_jws(b"[]", &example_tpp(), &all, vector_time());
+    assert_eq!(named.unwrap().key_id(), Some("90210ABAD"));
     for unset in ["kid", "iss", "tan"] {
         let others: Settings = all.iter().filter(|(name, _)| *name != unset).collect();
         let refused = prepare(obuk, &others).unwrap_err();

@@ -30,13 +30,13 @@ pub(super) fn parse(extension: &[u8]) -> Result<String, Refusal> {
 
 fn host(name: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(name).ok()?;
-    let fits = !text.is_empty() && text.len() <= HOST_BYTES_MAX;
     // A last label of digits alone is the end of an IPv4 address (RFC 1123 section 2.1).
     let last_is_name = text
         .rsplit('.')
         .next()
         .is_some_and(|label| !label.bytes().all(|b| b.is_ascii_digit()));
-    (fits && last_is_name && text.split('.').all(is_label)).then(|| text.to_ascii_lowercase())
+    let is_host = text.len() <= HOST_BYTES_MAX && last_is_name && text.split('.').all(is_label);
+    is_host.then(|| text.to_ascii_lowercase())
 }
 
 fn is_label(label: &str) -> bool {
@@ -70,7 +70,11 @@ mod tests {
             parse(&extension(&[(0, "XS2A.Bank.example")])).unwrap(),
             "xs2a.bank.example"
         );
-        assert_eq!(parse(&extension(&[(0, "localhost")])).unwrap(), "localhost");
+        let longest = format!("{}a", "a.".repeat(126));
+        assert_eq!(longest.len(), HOST_BYTES_MAX);
+        for name in ["localhost", "xs2a-1.my_bank.example", &longest] {
+            assert_eq!(parse(&extension(&[(0, name)])).unwrap(), name);
+        }
     }
 
     #[test]
@@ -86,7 +90,7 @@ mod tests {
 
     #[test]
     fn refuses_text_that_is_no_host_name() {
-        let long = "a".repeat(64);
+        let (long_label, long) = ("a".repeat(64), format!("{}aa", "a.".repeat(126)));
         for name in [
             "",
             ".",
@@ -98,6 +102,7 @@ mod tests {
             "a b",
             "b\u{e4}nk",
             "::1",
+            &long_label,
             &long,
         ] {
             assert!(matches!(
