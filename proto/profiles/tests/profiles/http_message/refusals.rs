@@ -1,6 +1,7 @@
 //! What is not loaded and what is not signed, one refusal after the other.
 
 use sealkeep_profiles::algorithm::HashAlgorithm;
+use sealkeep_profiles::refusal::Refusal;
 use sealkeep_profiles::request::{BodyParts, HttpRequest, HttpResponse, RequestParts};
 
 use super::{covering, requests, try_profile};
@@ -328,6 +329,24 @@ fn refuses_a_response_without_the_request_it_is_bound_to() {
         .unwrap_err();
     assert_eq!(refusal.reason(), "REQUEST_REQUIRED");
     assert_eq!(refusal.field(), "request");
+}
+
+/// A header of the question is no header of the answer, where the caller would look for it.
+#[test]
+fn names_a_field_that_the_request_has_not_as_a_component() {
+    let (asks, answers) = (covering("\"@method\""), covering("\"x-a;req\""));
+    let profile = try_profile(&format!(
+        "[request.http_message]\n{asks}[response.http_message]\n{answers}"
+    ));
+    let response = HttpResponse::parse(200, &[], BodyParts::default()).unwrap();
+    let answering = response.answering(request("GET", "/", &[], b""));
+    let certificate = &Seal::p256().certificate;
+    let refusal = profile
+        .unwrap()
+        .prepare_response(&answering, certificate, &no_settings(), vector_time())
+        .unwrap_err();
+    let name = "x-a;req".to_owned();
+    assert_eq!(refusal, Refusal::ComponentMissing { name });
 }
 
 #[test]

@@ -97,6 +97,26 @@ fn refuses_by_name_what_is_not_for_our_key() {
     assert!(jwe.decrypt(Some(&[1; 32]), &RANDOM).is_err());
 }
 
+/// Names from outside are told with their graphic characters, 32 of them at most.
+#[test]
+fn what_is_not_taken_is_named_in_short() {
+    let seal = Seal::rsa();
+    let long = format!("x\n y{}", "z".repeat(40));
+    let name = format!("xy{}", "z".repeat(30));
+    for (alg, enc, refusal) in [
+        (
+            long.as_str(),
+            "A256GCM",
+            JweError::AlgorithmNotAllowed { name: name.clone() },
+        ),
+        ("RSA-OAEP", &long, JweError::EncryptionNotAllowed { name }),
+    ] {
+        let jwe = with_header(&json!({ "alg": alg, "enc": enc }), 256);
+        let found = Jwe::parse(&jwe, seal.certificate.public_key());
+        assert_eq!(found.map(drop), Err(refusal));
+    }
+}
+
 #[test]
 fn refuses_what_is_no_compact_jwe() {
     let seal = Seal::rsa();

@@ -227,6 +227,8 @@ fn refuses_registrations_that_are_not_fit() {
         let refusal =
             prepare(profile("obuk-oauth"), &registration_of(asked), &Seal::rsa()).unwrap_err();
         assert_eq!(refusal.field(), field, "{refusal}");
+        let is_of_words = refusal.to_string().contains("1 to 64 words");
+        assert_eq!(is_of_words, field == "grant_types", "{refusal}");
     }
 }
 

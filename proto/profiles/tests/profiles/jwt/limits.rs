@@ -174,6 +174,10 @@ fn lists_and_the_statement_of_a_registration_have_their_limits() {
         with(&|r| r.grant_types = vec!["a".into(); 65]),
         refused("CLAIM_INVALID grant_types")
     );
+    // The name of a subject is not ASCII everywhere.
+    let subject = Some("CN=Société Générale".to_owned());
+    let named = |r: &mut Registration| r.tls_client_auth_subject_dn.clone_from(&subject);
+    assert_eq!(with(&named), Ok(()));
     // The signature is made longer, by zeroes.
     let of_length = |len: usize| {
         move |registration: &mut Registration| {
