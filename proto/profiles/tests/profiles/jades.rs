@@ -232,6 +232,22 @@ fn refuses_a_digest_of_another_body_and_payloads() {
     assert!(!profile(OBE).needs_body());
 }
 
+/// The digest that the signature sets is one of all that is sent, so the body is bound.
+#[test]
+fn all_that_is_sent_has_the_digest_too() {
+    let all = "schemes = [\"rsa-pkcs1-sha256\"]\nsigned = [\"(request-target)\", \"*\"]\n";
+    let whole = [ALG, B64, X5T, IAT, SIG_D].concat();
+    let profile = custom(&jades(all, &whole, "\"sigD\", \"b64\"")).unwrap();
+    let seal = Seal::rsa();
+    let prepared = profile
+        .prepare(&payment(b"{}"), &seal.certificate, &no_settings(), at(NOW))
+        .unwrap();
+    assert!(prepared.signed_fields().iter().any(|name| name == "digest"));
+    let arrived = sent(&payment(b"{}"), &seal.finish(prepared));
+    let certificate = &seal.certificate;
+    verify::http_request(&profile, &arrived, certificate, &no_settings(), at(NOW)).unwrap();
+}
+
 #[test]
 fn refuses_tables_that_the_standard_does_not_allow() {
     let whole = [ALG, B64, X5T, IAT, SIG_D].concat();
