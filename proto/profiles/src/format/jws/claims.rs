@@ -5,6 +5,7 @@
 //! (RFC 8725 §2.8). What is looked at is the payload a JWT verifier would see, also one that ignores `crit` and `b64`.
 //! Never a rule about what banks may put into bodies otherwise.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use base64::Engine;
@@ -52,11 +53,11 @@ fn are_claims(payload: &[u8]) -> bool {
     };
     CLAIM_SETS
         .iter()
-        .any(|set| set.iter().all(|claim| found.iter().any(|n| n == claim)))
+        .any(|set| set.iter().all(|claim| found.contains(claim)))
 }
 
 /// The names at the top of a JSON object that some claim set has.
-struct Names(Vec<String>);
+struct Names(BTreeSet<&'static str>);
 
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -74,12 +75,10 @@ impl<'de> Visitor<'de> for NamesVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
-        let mut names = Vec::new();
+        let mut names = BTreeSet::new();
         while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
-            let known = CLAIM_SETS.iter().any(|set| set.contains(&name.as_str()));
-            if known && !names.contains(&name) {
-                names.push(name);
-            }
+            let mut known = CLAIM_SETS.iter().copied().flatten();
+            names.extend(known.find(|claim| **claim == name));
         }
         Ok(Names(names))
     }

@@ -273,7 +273,9 @@ fn a_proof_is_taken_up_to_its_age_and_a_nonce_up_to_512_characters() {
     assert_eq!(with("n", -30), Ok(()));
     assert_eq!(with("n", -31), refused("CLAIM_INVALID"));
     assert_eq!(with(&"n".repeat(512), 0), Ok(()));
-    assert!(with(&"n".repeat(513), 0).unwrap_err().contains("nonce"));
+    for nonce in [&"n".repeat(513), "a b", "a\"b", "a\\b"] {
+        assert!(with(nonce, 0).unwrap_err().contains("nonce"), "{nonce}");
+    }
 }
 
 #[test]
