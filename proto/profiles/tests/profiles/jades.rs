@@ -298,6 +298,12 @@ fn refuses_tables_that_the_standard_does_not_allow() {
             "list `digest`, nothing else binds the body",
         ),
         (
+            "schemes = [\"rsa-pkcs1-sha256\"]\nsigned = [\"digest?\", \"x-request-id\"]\n",
+            whole.clone(),
+            "\"sigD\", \"b64\"",
+            "list `digest`, nothing else binds the body",
+        ),
+        (
             "schemes = [\"rsa-pkcs1-sha256\"]\nsigned = [\"digest\", \"x-jws-signature\"]\n",
             whole.clone(),
             "\"sigD\", \"b64\"",
