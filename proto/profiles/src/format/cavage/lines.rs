@@ -34,10 +34,9 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// The same line under a name spelled otherwise.
+    /// The same line, beginning with its name spelled otherwise.
     pub(crate) fn spelled(self, name: &str) -> Self {
         Self {
-            listed: name.to_owned(),
             name: name.to_owned(),
             ..self
         }

@@ -27,7 +27,7 @@ pub(crate) struct HeadSpec {
 /// A payload with a head, and what it covers.
 pub(super) struct Headed {
     pub(super) payload: Vec<u8>,
-    /// The headers in it, spelled as in their lines.
+    /// The headers in it, spelled as they were sent.
     pub(super) names: Vec<String>,
 }
 
