@@ -44,6 +44,8 @@ fn refuses_components_that_make_no_sense() {
         ("'@path;name=\"a\"'", "`name` belongs to `@query-param`"),
         ("\"@query-param\"", "`@query-param` needs"),
         ("\"@method;sf\"", "belong to fields"),
+        ("\"@method;bs\"", "belong to fields"),
+        ("'@method;key=\"a\"'", "belong to fields"),
         ("\"x-a;\"", "no structured field parameters"),
         ("\"x-a;key=\"", "no structured field parameters"),
         ("\"@status\"", "a request has no status"),
@@ -286,7 +288,7 @@ fn adds_its_signature_to_those_of_others_and_never_replaces_one() {
         let request = request("GET", "/", &headers, b"");
         let prepared =
             profile.prepare(&request, &seal.certificate, &no_settings(), vector_time())?;
-        Ok::<_, sealkeep_profiles::refusal::Refusal>(prepared.outline())
+        Ok::<_, Refusal>(prepared.outline())
     };
     let set = prepare("proxy=(\"@path\");created=1", "proxy=:AAAA:").unwrap();
     assert_eq!(
@@ -302,6 +304,10 @@ fn adds_its_signature_to_those_of_others_and_never_replaces_one() {
             ),
         ]
     );
+    // Fields with nothing in them are as none.
+    let set = prepare("", "").unwrap();
+    assert_eq!(set[0].1, "sig=(\"@method\");created=1537264261");
+    assert_eq!(set[1].1, "sig=:<signature>:");
     for (input, signature) in [
         ("sig=();created=1", "sig=:AAAA:"),
         ("other=()", "sig=:AAAA:"),
