@@ -42,7 +42,7 @@ pub enum Progress {
     },
     /// The bank accepts both versions.
     Accepted {
-        /// Since when.
+        /// From when on.
         at: Timestamp,
     },
     /// The change is agreed or ordered; nobody needs to be awake for it.
@@ -53,6 +53,10 @@ pub enum Progress {
         until: Timestamp,
         /// What becomes of the old version.
         old: OldVersion,
+        /// From here on the bank, which goes on taking the old version, takes the new one as well; none when it does
+        /// already.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_from: Option<Timestamp>,
     },
     /// A share of the requests gets the new version.
     Canary {
@@ -96,6 +100,15 @@ impl Progress {
         "scheduled",
         "switched",
     ];
+
+    /// From when on the bank takes both versions, by its own word.
+    fn taken_from(&self) -> Option<Timestamp> {
+        match self {
+            Self::Accepted { at } => Some(*at),
+            Self::Scheduled { taken_from, .. } => *taken_from,
+            _ => None,
+        }
+    }
 
     /// The stable word of the state.
     pub fn word(&self) -> &'static str {
@@ -224,7 +237,9 @@ pub fn next(
             Progress::Confirmed { .. } => Ok(progress.clone()),
             _ => Err(Refused::NotSwitched),
         },
-        Event::Rollback => way_back(progress, facts, now).map(|()| Progress::Accepted { at: now }),
+        Event::Rollback => way_back(progress, facts, now).map(|()| Progress::Accepted {
+            at: progress.taken_from().map_or(now, |from| from.max(now)),
+        }),
         Event::Fail { reason } => fail(progress, reason, facts, now),
     }
 }
@@ -239,6 +254,7 @@ pub fn side(progress: &Progress, facts: &Facts, now: Timestamp) -> Side {
             from,
             until,
             old: OldVersion::Replaced,
+            ..
         } if now >= from => Side::Held { until },
         Progress::Canary { percent, .. } if facts.new_lives(now) => Side::Split { percent },
         Progress::Pending
@@ -260,17 +276,19 @@ pub fn way_back_until(progress: &Progress, facts: &Facts, now: Timestamp) -> Opt
 pub fn next_change(progress: &Progress, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
     let progress = due(progress, facts, now);
     let scheduled = match &progress {
-        Progress::Scheduled { from, until, .. } => {
-            [*from, *until].into_iter().find(|instant| *instant > now)
-        }
+        Progress::Scheduled { from, until, .. } => [Some(*from), Some(*until)],
         Progress::Switched { .. } | Progress::Confirmed { .. } => return None,
-        _ => None,
+        _ => [None; 2],
     };
     let ended = facts
         .old_ends
-        .map(|ends| ends + SignedDuration::from_nanos(1))
-        .filter(|instant| *instant > now);
-    [scheduled, ended].into_iter().flatten().min()
+        .map(|ends| ends + SignedDuration::from_nanos(1));
+    scheduled
+        .into_iter()
+        .chain([progress.taken_from(), ended])
+        .flatten()
+        .filter(|instant| *instant > now)
+        .min()
 }
 
 /// What time alone has made of it.
@@ -292,14 +310,7 @@ fn due(progress: &Progress, facts: &Facts, now: Timestamp) -> Progress {
         },
         Progress::Switched { .. } | Progress::Confirmed { .. } => progress.clone(),
         _ if facts.old_lives(now) || !facts.new_lives(now) => progress.clone(),
-        Progress::Accepted { .. } | Progress::Canary { .. } => switched(now),
-        Progress::Scheduled {
-            old: OldVersion::StaysValid,
-            ..
-        } => switched(now),
-        Progress::Pending | Progress::Announced { .. } if takes(progress, facts, now).is_ok() => {
-            switched(now)
-        }
+        _ if takes(progress, facts, now).is_ok() => switched(now),
         _ => progress.clone(),
     }
 }

@@ -224,6 +224,7 @@ fn an_agreed_moment_after_the_end_is_a_hole() {
         from: moment,
         until: moment,
         old: OldVersion::Replaced,
+        taken_from: None,
     };
     let ends = bank.old.ends;
     let steps = plan(

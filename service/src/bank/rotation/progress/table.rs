@@ -23,13 +23,16 @@ pub(super) fn takes(progress: &Progress, facts: &Facts, now: Timestamp) -> Resul
                 false => Err(Refused::LeadTime { at: loaded }),
             }
         }
-        Progress::Accepted { .. } | Progress::Canary { .. } => Ok(()),
         Progress::Scheduled {
             from,
             old: OldVersion::Replaced,
             ..
         } => Err(Refused::Agreed { at: *from }),
-        Progress::Scheduled { .. } => Ok(()),
+        Progress::Accepted { .. } | Progress::Scheduled { .. } => match progress.taken_from() {
+            Some(at) if now < at => Err(Refused::Agreed { at }),
+            _ => Ok(()),
+        },
+        Progress::Canary { .. } => Ok(()),
         Progress::Switched { .. } | Progress::Confirmed { .. } => Err(Refused::AlreadySwitched),
         Progress::Failed { .. } => Err(Refused::HasFailed),
     }
@@ -90,7 +93,12 @@ pub(super) fn accept(
     facts.new_at(until)?;
     Ok(match (old, at) {
         (OldVersion::StaysValid, None) => Progress::Accepted { at: now },
-        _ => Progress::Scheduled { from, until, old },
+        _ => Progress::Scheduled {
+            from,
+            until,
+            old,
+            taken_from: (!replaced).then_some(from),
+        },
     })
 }
 
@@ -100,14 +108,23 @@ pub(super) fn switch(
     facts: &Facts,
     now: Timestamp,
 ) -> Result<Progress, Refused> {
-    takes(progress, facts, now)?;
+    let taken_from = progress.taken_from();
+    match (at, taken_from) {
+        // A bank that says from when on it takes the new version is not asked again for an order of then.
+        (Some(at), Some(from)) if at >= from => {}
+        _ => takes(progress, facts, now)?,
+    }
     let old = OldVersion::StaysValid;
     match at {
         Some(at) if at < now => Err(Refused::MomentPassed { at }),
         Some(at) => {
             facts.new_at(at)?;
-            let (from, until) = (at, at);
-            Ok(Progress::Scheduled { from, until, old })
+            Ok(Progress::Scheduled {
+                from: at,
+                until: at,
+                old,
+                taken_from,
+            })
         }
         None => {
             facts.new_at(now)?;

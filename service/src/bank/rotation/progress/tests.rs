@@ -50,6 +50,7 @@ fn states() -> Vec<Progress> {
         from: day(20),
         until: day(20),
         old,
+        taken_from: None,
     };
     vec![
         Progress::Pending,
@@ -250,6 +251,42 @@ fn a_bank_that_takes_the_new_version_gets_it_when_the_old_one_ends() {
     }
 }
 
+/// A bank that says from when on it takes both gets nothing new before, whoever orders what.
+#[test]
+fn an_order_never_comes_before_the_day_the_bank_named() {
+    let facts = facts(Procedure::None);
+    let step = |progress: &Progress, event, at| next(progress, event, &facts, day(at));
+    let switch = |at: Option<i64>| Event::Switch { at: at.map(day) };
+    let named = step(
+        &Progress::Pending,
+        yes(OldVersion::StaysValid, Some(20)),
+        10,
+    )
+    .unwrap();
+    let early = Err(Refused::Agreed { at: day(20) });
+    for event in [switch(None), switch(Some(19)), Event::Canary { percent: 5 }] {
+        assert_eq!(step(&named, event, 11), early);
+    }
+    let ordered = step(&named, switch(Some(22)), 11).unwrap();
+    assert_eq!(step(&ordered, switch(None), 12), early);
+    let called_off = step(&ordered, Event::Rollback, 12).unwrap();
+    assert_eq!(called_off, Progress::Accepted { at: day(20) });
+    assert_eq!(step(&called_off, switch(None), 13), early);
+    for progress in [&ordered, &called_off] {
+        assert!(step(progress, switch(None), 20).is_ok());
+    }
+    for progress in [&named, &ordered, &called_off] {
+        // Also when the old version ends meanwhile: the bank would not take the new one.
+        let ended = Facts {
+            old_ends: Some(day(15)),
+            ..facts
+        };
+        assert_eq!(side(progress, &ended, day(16)), Side::Old);
+        assert_eq!(next_change(progress, &ended, day(16)), Some(day(20)));
+        assert_eq!(side(progress, &ended, day(20)), Side::New);
+    }
+}
+
 #[test]
 fn a_new_version_that_is_frozen_is_not_begun_with() {
     let mut facts = facts(Procedure::Overlap);
@@ -258,6 +295,7 @@ fn a_new_version_that_is_frozen_is_not_begun_with() {
         from: day(12),
         until: day(12),
         old,
+        taken_from: None,
     };
     for (progress, wanted) in [
         (ordered(OldVersion::StaysValid), Side::Old),
@@ -344,7 +382,7 @@ impl Bank {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     /// Never a version the bank does not take, always one when the bank takes one that lives.
     #[test]
