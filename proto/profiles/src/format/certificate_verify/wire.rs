@@ -30,14 +30,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, Refusal> {
-        Ok(self.take(1)?.iter().fold(0, |_, octet| *octet))
+        let [octet] = self.octets()?;
+        Ok(octet)
     }
 
     pub(super) fn u16(&mut self) -> Result<u16, Refusal> {
-        Ok(self
-            .take(2)?
-            .iter()
-            .fold(0, |value, octet| value * 256 + u16::from(*octet)))
+        Ok(u16::from_be_bytes(self.octets()?))
     }
 
     /// A vector whose length is written in one octet.
@@ -62,6 +60,15 @@ impl<'a> Reader<'a> {
         } else {
             Err(self.refusal())
         }
+    }
+
+    fn octets<const LEN: usize>(&mut self) -> Result<[u8; LEN], Refusal> {
+        let (taken, rest) = self
+            .rest
+            .split_first_chunk()
+            .ok_or_else(|| self.refusal())?;
+        self.rest = rest;
+        Ok(*taken)
     }
 
     fn vector(&mut self, prefix: usize) -> Result<&'a [u8], Refusal> {

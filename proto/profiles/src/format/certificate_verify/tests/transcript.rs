@@ -296,8 +296,8 @@ fn refuses_key_exchanges_of_other_groups_and_weak_server_signatures() {
     assert_eq!(with(body(3, 25, 133, 0x0403, 9)), named(group));
     assert_eq!(with(body(3, 29, 33, 0x0403, 9)), named(group));
     assert_eq!(with(body(3, 0x0100, 65, 0x0403, 9)), named(group));
+    let weak = "ServerKeyExchange signature algorithm was not offered or is weak";
     for scheme in [0x0203, 0x0201, 0x0101, 0x0402] {
-        let weak = "ServerKeyExchange signature algorithm was not offered or is weak";
         assert_eq!(
             with(body(3, 29, 32, scheme, 9)),
             named(weak),
@@ -314,7 +314,6 @@ fn refuses_key_exchanges_of_other_groups_and_weak_server_signatures() {
         });
         messages.facts().unwrap();
         *messages.body(AT_SERVER_KEY_EXCHANGE) = body(3, 29, 32, offered, 9);
-        let weak = "ServerKeyExchange signature algorithm was not offered or is weak";
         assert_eq!(messages.refusal(), named(weak), "{offered:04x}");
     }
     assert_eq!(
