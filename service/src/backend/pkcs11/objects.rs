@@ -24,7 +24,7 @@ use crate::backend::{BackendError, KeyEvidence, KeyId, KeyLimits, KeyRef, KeyUsa
 /// What is found out about one key.
 pub(super) type Verdict<T> = Result<T, BackendError>;
 
-/// Signed once by every key before it is used. The signature never leaves this module.
+/// Signed by every key before it is used. The signature never leaves this module.
 const SELF_TEST_MESSAGE: &[u8] =
     b"Sealkeep self-test of a key: no statement, no request, no transcript";
 /// How often a key must fail it in turn to be held for another one.

@@ -272,7 +272,7 @@ pub fn way_back_until(progress: &Progress, facts: &Facts, now: Timestamp) -> Opt
     facts.old_ends.filter(|_| open)
 }
 
-/// When time alone will change which version the bank gets; none when it will not.
+/// When time alone may next change which version the bank gets; none when it will not.
 pub fn next_change(progress: &Progress, facts: &Facts, now: Timestamp) -> Option<Timestamp> {
     let progress = due(progress, facts, now);
     let scheduled = match &progress {
